@@ -32,7 +32,7 @@ export type LevelTokens = Static<typeof LevelTokens>;
 export const PixelBounds = closed({ min: Type.Optional(Positive), max: Type.Optional(Positive) });
 export type PixelBounds = Static<typeof PixelBounds>;
 
-/** `false`: the template writes that the model does not think. `default`: what the template writes if it is not told. */
+/** `false`: the template gets `enable_thinking: false`. `default`: the template does not get this option. */
 export const Thinking = Type.Union([Type.Literal(false), Type.Literal('default')]);
 
 /**

@@ -46,6 +46,12 @@ export const PreprocessingSchema = Type.Object(
     max_pixels: Type.Optional(
       Type.Integer({ minimum: 1, description: 'with form smart: largest number of pixels of a resized picture' }),
     ),
+    clip_long_side: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description: 'frames of clips with a longer side were reduced to it, in pixels, before the model resized them',
+      }),
+    ),
     pad: Type.Optional(
       Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), {
         minItems: 3,

@@ -4,15 +4,15 @@ const closed = { additionalProperties: false } as const;
 const count = (description: string) => Type.Optional(Type.Integer({ minimum: 1, description }));
 const mode = <M extends string>(name: M, description: string) => Type.Literal(name, { description });
 
-/** `chat` of `configs/models/<name>.yaml`, for models of transformers. The bridge always sends `thinking`. */
+/** `chat` of `configs/models/<name>.yaml`, for models of transformers. Python gets it without `clip`. */
 export const ChatSchema = Type.Object(
   {
     system: Type.Optional(Type.String({ minLength: 1, description: 'message of the system (default: none)' })),
     thinking: Type.Optional(
-      Type.Union([mode('default', 'what the chat template writes if it is not told'), Type.Literal(false)], {
+      Type.Union([mode('default', 'what the chat template writes without this option'), Type.Literal(false)], {
         default: false,
         description:
-          'thoughts before the answer. false: the chat template is told to write none. Scores with another value differ',
+          'thoughts before the answer. false: the chat template gets enable_thinking false. Scores with another value differ',
       }),
     ),
     pixels: Type.Optional(
@@ -22,6 +22,12 @@ export const ChatSchema = Type.Object(
           max: count('largest number of pixels of a resized picture'),
         },
         { ...closed, description: 'bounds that replace those of the processor; scores with other bounds differ' },
+      ),
+    ),
+    clip: Type.Optional(
+      Type.Object(
+        { long_side: count('frames with a longer side are reduced to it, in pixels, before the model resizes them') },
+        { ...closed, description: 'frames of clips; scores with another size differ (default: as decoded)' },
       ),
     ),
     level_tokens: Type.Optional(

@@ -85,6 +85,8 @@ export interface ModelChoice {
   readonly backend?: Backend | undefined;
   /** How a model of transformers is asked. */
   readonly chat?: ChatSettings | undefined;
+  /** Of a model of transformers: frames of clips with a longer side are reduced to it, in pixels. */
+  readonly clipSide?: number | undefined;
   /** The model was not taught to rate. Absent: it was. */
   readonly taught?: false | undefined;
   readonly architecture?: ModelDescription['architecture'] | undefined;
@@ -102,6 +104,15 @@ export async function describeModels(): Promise<ModelDescription[]> {
 
 /** The names of these models. */
 export const modelNames = async (): Promise<string[]> => (await describeModels()).map(({ name }) => name);
+
+/** The parts of `chat`: what Python needs to know, and what Node does with the frames of clips. */
+function askedAs(described: ModelDescription | undefined): Pick<ModelChoice, 'chat' | 'clipSide'> {
+  const { clip, ...asked } = described?.chat ?? {};
+  return {
+    chat: { thinking: false, ...(asked as Partial<ChatSettings>) },
+    ...(clip?.long_side === undefined ? {} : { clipSide: clip.long_side }),
+  };
+}
 
 /**
  * Resolves `--model NAME|DIR|ID|hf:DIR|hf:ID [--base NAME|DIR|ID] [--revision R]`. With `hf:`, and for a directory of a
@@ -133,9 +144,7 @@ export async function chooseModel(
     tasks: described?.tasks,
     prompt: described?.prompt ?? (isChat ? 'chat' : 'default'),
     untrained: described?.untrained ?? false,
-    ...(isChat
-      ? { backend, chat: { thinking: false, ...(described?.chat as Partial<ChatSettings> | undefined) } }
-      : {}),
+    ...(isChat ? { backend, ...askedAs(described) } : {}),
     ...(isTaught ? {} : { taught: false }),
     ...(described?.download_gb === undefined ? {} : { downloadGb: described.download_gb }),
     ...(described === undefined ? {} : { licence: described.licence }),

@@ -20,6 +20,8 @@ export interface PreprocessingRecord {
   readonly multiple?: number;
   readonly min_pixels?: number;
   readonly max_pixels?: number;
+  /** Of clips: frames with a longer side are reduced to it before. */
+  readonly clip_long_side?: number;
   /** Absent without padding. */
   readonly pad?: number[];
   /** `processor`: the processor of the model, in Python. */
@@ -61,6 +63,7 @@ export function describePreprocessing(
     frameRule,
     views = WHOLE,
     preparation,
+    clipSide,
   }: {
     readonly autoOrient?: boolean | undefined;
     readonly fps?: number | undefined;
@@ -68,6 +71,7 @@ export function describePreprocessing(
     readonly frameRule?: WantedFrameRule | undefined;
     readonly views?: readonly View[] | undefined;
     readonly preparation?: Preparation | undefined;
+    readonly clipSide?: number | undefined;
   } = {},
 ): PreprocessingRecord {
   if (preparation !== undefined) {
@@ -77,6 +81,7 @@ export function describePreprocessing(
       size,
       form,
       ...bounds,
+      ...(clipSide === undefined ? {} : { clip_long_side: clipSide }),
       resize: form === 'smart' ? RESIZE : 'processor',
       auto_orient: autoOrient ?? false,
       fps: fps ?? null,

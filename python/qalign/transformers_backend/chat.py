@@ -26,7 +26,7 @@ class Chat:
     ) -> None:
         """`placeholder` is the text that the template writes for a picture.
 
-        `thinking` is False for a template that is told to write no thoughts, or "default" for one that is not told.
+        With `thinking` False, the template gets enable_thinking false; with "default", it does not get this option.
         Raises ConfigError without a template.
         """
         if not isinstance(template, str) or not template:

@@ -51,6 +51,15 @@ export function smartSize({ width, height }: Size, { multiple, min_pixels, max_p
   return { width: near(width), height: near(height) };
 }
 
+/** A size whose longer side is at most `most` pixels; other sides are cut off to whole pixels, and are at least 1. */
+export function withinSide(picture: Size, most: number): Size {
+  const { width, height } = picture;
+  const longest = Math.max(width, height);
+  if (longest <= most) return picture;
+  const cut = (side: number): number => Math.max(1, Math.trunc(side * (most / longest)));
+  return { width: cut(width), height: cut(height) };
+}
+
 /** Python's round(): a half goes to the even neighbour. */
 export function roundHalfEven(value: number): number {
   const low = Math.floor(value);

@@ -2,8 +2,18 @@
 import type { Preparation } from '../../../bridge/protocol/chat.js';
 import { WHOLE, type View } from '../../../bridge/protocol/views.js';
 import { padAndResize, resizePicture, type RawPicture } from '../resample/resample.js';
-import { smartSize, type Size } from '../resample/smart-size.js';
+import { smartSize, withinSide, type Size } from '../resample/smart-size.js';
 import { nativeView } from './native.js';
+
+/** A frame with a side over `long_side` pixels is first reduced to it, as a separate resizing. */
+export type FramePreparation = Preparation & { readonly long_side?: number };
+
+/** The preparation of the frames of a clip. `longSide` is absent if they are taken as decoded. */
+export const preparationOfClip = (
+  preparation: Preparation | undefined,
+  longSide: number | undefined,
+): FramePreparation | undefined =>
+  preparation === undefined || longSide === undefined ? preparation : { ...preparation, long_side: longSide };
 
 /** Side and views of the frames of a model. `views` is absent if it sees only the whole picture. */
 export interface FrameForm {
@@ -11,7 +21,7 @@ export interface FrameForm {
   readonly size: number;
   readonly views?: readonly View[];
   /** For models that take pictures that are not square. The frame then has the whole picture, without padding. */
-  readonly preparation?: Preparation;
+  readonly preparation?: FramePreparation;
 }
 
 /** Draws one view as uint8 RGB [size, size, 3]. */
@@ -29,16 +39,20 @@ export const frameBytes = (size: number, views: readonly View[] = WHOLE): number
  */
 export function frameSize(picture: Size, { size, views = WHOLE, preparation }: FrameForm): Size {
   if (preparation === undefined) return { width: size, height: size * views.length };
-  return preparation.kind === 'smart'
-    ? smartSize(picture, preparation)
-    : { width: picture.width, height: picture.height };
+  const { width, height } = reducedSize(picture, preparation);
+  return preparation.kind === 'smart' ? smartSize({ width, height }, preparation) : { width, height };
 }
+
+const reducedSize = (picture: Size, { long_side: most }: FramePreparation): Size =>
+  most === undefined ? picture : withinSide(picture, most);
 
 /** Bytes of memory that `drawFrame` takes for its result and the rows between the two passes of resizing. */
 export function drawingBytes(picture: Size, form: FrameForm): number {
   if (form.preparation === undefined) return picture.height * form.size * 3; // callers count the frame itself
   const { width, height } = frameSize(picture, form);
-  return 3 * width * (height + (form.preparation.kind === 'smart' ? picture.height : 0));
+  const drawn = 3 * width * (height + (form.preparation.kind === 'smart' ? picture.height : 0));
+  const reduced = reducedSize(picture, form.preparation);
+  return reduced === picture ? drawn : drawn + 3 * reduced.width * (reduced.height + picture.height);
 }
 
 /**
@@ -48,7 +62,11 @@ export function drawingBytes(picture: Size, form: FrameForm): number {
  */
 export function drawForm(picture: RawPicture, form: FrameForm): Uint8Array {
   const { size, views, preparation } = form;
-  return preparation === undefined ? drawFrame(picture, size, views) : resizePicture(picture, frameSize(picture, form));
+  if (preparation === undefined) return drawFrame(picture, size, views);
+  const { width, height } = reducedSize(picture, preparation);
+  const fits = width === picture.width && height === picture.height;
+  const first = fits ? picture : { width, height, data: resizePicture(picture, { width, height }) };
+  return resizePicture(first, frameSize(picture, form));
 }
 
 /**

@@ -97,7 +97,7 @@ function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
     n: set.records.length,
     model: { id, revision, weights_sha256, precision, untrained: scorer.choice.untrained, ...taughtOf(scorer) },
     prompt: { name, text, ...(stem === undefined ? {} : { stem }) },
-    preprocessing: describePreprocessing(image_size, { views, preparation }),
+    preprocessing: describePreprocessing(image_size, { views, preparation, clipSide: scorer.choice.clipSide }),
     score_version: scorer.scoreVersion,
   };
 }

@@ -1,4 +1,5 @@
 import type { FrameCurve } from '../../api/frame-curve.js';
+import { preparationOfClip } from '../../media/views/views.js';
 import { SCHEMA_VERSION, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 import type { QualityMap } from '../../api/quality-map.js';
 import { QalignError } from '../../base/errors.js';
@@ -117,7 +118,10 @@ async function prepareAndAsk(
   const { answers, frameAnswers, ...made }: Asked =
     source.kind !== 'image'
       ? await askClip(
-          await preparer.open(source, wanted),
+          await preparer.open(source, {
+            ...wanted,
+            preparation: preparationOfClip(model.preparation, preprocessing.clip_long_side),
+          }),
           (clip) => engine.scoreClip(clip, place),
           { texts, curve, isWhole: model.preparation !== undefined },
           check,

@@ -36,7 +36,7 @@ export function scoreVersion(parts: {
   /** Of a model of transformers: everything else that can change its scores. */
   chat?: ChatVersion | undefined;
 }): string {
-  const { form, multiple, min_pixels, max_pixels } = parts.preprocessing;
+  const { form, multiple, min_pixels, max_pixels, clip_long_side } = parts.preprocessing;
   const { size, views, pad, resize, auto_orient, fps, max_frames, frame_rule } = parts.preprocessing;
   // a list, not an object, because the hash depends on the order
   const everything = [
@@ -56,6 +56,7 @@ export function scoreVersion(parts: {
     frame_rule,
     ...(views === undefined ? [] : [views]),
     ...(parts.chat === undefined ? [] : [parts.chat, form, multiple, min_pixels, max_pixels]),
+    ...(clip_long_side === undefined ? [] : [{ clip_long_side }]),
   ];
   return createHash('sha256').update(JSON.stringify(everything)).digest('hex').slice(0, 16);
 }

@@ -64,6 +64,7 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
       ...options,
       views: loaded.views,
       preparation: loaded.preparation,
+      clipSide: choice.clipSide,
     }),
     prompt,
     scale: options.scale ?? 'mos5',

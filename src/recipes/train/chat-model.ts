@@ -17,8 +17,12 @@ export interface ChatSizes {
   readonly sides: number;
 }
 
+/** The parts that a recipe can freeze. */
+const CHAT_PARTS = ['vision', 'merger', 'language'] as const;
+type ChatPart = (typeof CHAT_PARTS)[number];
+
 /** Names in the files of all supported families, by part. The first match counts. */
-const PARTS: readonly (readonly ['merger' | 'vision' | 'language' | 'unused', RegExp])[] = [
+const PARTS: readonly (readonly [ChatPart | 'unused', RegExp])[] = [
   ['unused', /^mtp\./],
   ['merger', /(^|\.)(visual\.(merger|deepstack_merger_list)|multi_modal_projector|connector)\.|(^|\.)image_newline$/],
   ['vision', /^(model\.)?(visual|vision_tower|vision_model)\./],
@@ -82,8 +86,7 @@ function readHeader(file: string): Record<string, { readonly shape?: number[] }>
 /** Memory of weights, gradients and optimizer. Activations are not known, so the sum is a lower bound. */
 export function estimateChat({ vision, merger, language, sides }: ChatSizes, recipe: FittedRecipe): MemoryEstimate {
   const parameters = { vision, abstractor: merger, language, lora: sides * (recipe.lora?.r ?? 0) };
-  const part = (name: 'vision' | 'merger' | 'language', count: number): number =>
-    recipe.freeze.includes(name) ? 0 : count;
+  const part = (name: ChatPart, count: number): number => (recipe.freeze.includes(name) ? 0 : count);
   const trainable =
     recipe.lora === null
       ? part('vision', vision) + part('merger', merger) + part('language', language)
@@ -135,10 +138,7 @@ export function requireChatKeys(recipe: TrainRecipe, name: string): void {
       'CONFIG_INVALID',
       `freeze has no effect with lora, which freezes all weights but its own; remove freeze, and set lora.abstractor=false to freeze the merger too.`,
     );
-  if (
-    recipe.lora === null &&
-    ['vision', 'merger', 'language'].every((part) => recipe.freeze.includes(part as 'vision'))
-  )
+  if (recipe.lora === null && CHAT_PARTS.every((part) => recipe.freeze.includes(part)))
     throw new QalignError('CONFIG_INVALID', 'freeze names every part of the model, so nothing is trained; remove one.');
   if (data.max_frames > MOST_CHAT_FRAMES)
     throw new QalignError(

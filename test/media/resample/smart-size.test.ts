@@ -6,7 +6,7 @@ import { resizePicture } from '../../../src/media/resample/resample.js';
 import { planResize } from '../../../src/media/resample/resample-plan.js';
 import { resamplePlain } from '../../../src/media/resample/resample-plain.js';
 import { createWasmResample } from '../../../src/media/resample/resample-wasm.js';
-import { roundHalfEven, smartSize } from '../../../src/media/resample/smart-size.js';
+import { roundHalfEven, smartSize, withinSide } from '../../../src/media/resample/smart-size.js';
 import { noise } from './noise.js';
 
 const fixture = <T>(name: string): T =>
@@ -19,6 +19,20 @@ interface Rectangle {
   seed: number;
   crc32: number;
 }
+
+it.each([
+  [1920, 1080, 448, 252],
+  [1080, 1920, 252, 448],
+  [3840, 2160, 448, 252],
+  [640, 480, 448, 336],
+  [448, 448, 448, 448],
+  [449, 1, 448, 1],
+  [1280, 719, 448, 251],
+  [447, 300, 447, 300],
+  [853, 480, 448, 252],
+])('withinSide cuts %i x %i to %i x %i, as Python does with int(side * (448 / longest))', (width, height, w, h) => {
+  expect(withinSide({ width, height }, 448)).toEqual({ width: w, height: h });
+});
 
 describe('smartSize', () => {
   it('equals the published rule in the arithmetic of Python, at 1010 sizes and bounds', () => {

@@ -10,10 +10,17 @@ import { prepareFrame, prepareImage } from '../../../src/media/image.js';
 import { createPreparePool } from '../../../src/media/prepare-pool.js';
 import { createPreparer } from '../../../src/media/preparer.js';
 import { PAD_COLOUR } from '../../../src/media/preprocessing.js';
-import { padAndResize, type RawPicture } from '../../../src/media/resample/resample.js';
+import { padAndResize, resizePicture, type RawPicture } from '../../../src/media/resample/resample.js';
 import { costOf } from '../../../src/media/resample/smart-size.js';
 import { nativeView } from '../../../src/media/views/native.js';
-import { drawFrame, drawingBytes, frameBytes } from '../../../src/media/views/views.js';
+import {
+  drawForm,
+  drawFrame,
+  drawingBytes,
+  frameBytes,
+  frameSize,
+  preparationOfClip,
+} from '../../../src/media/views/views.js';
 import { prepareWindows } from '../../../src/media/windows/prepare-windows.js';
 
 const BOTH: readonly View[] = ['whole', 'native'];
@@ -40,6 +47,22 @@ function shown({ width, height }: { width: number; height: number }, size: numbe
     );
   return [line(0), line(1)];
 }
+
+it('reduces a frame of a clip to its longest side before the size of the model, as two resizings', () => {
+  const bounds = { kind: 'smart', multiple: 8, min_pixels: 64, max_pixels: 4096 } as const;
+  const preparation = preparationOfClip(bounds, 50)!;
+  const frame = places(120, 90);
+  const reduced = { width: 50, height: 37, data: resizePicture(frame, { width: 50, height: 37 }) };
+  const form = { size: 0, preparation };
+  expect(frameSize(frame, form)).toEqual({ width: 48, height: 40 });
+  expect(drawForm(frame, form)).toEqual(resizePicture(reduced, { width: 48, height: 40 }));
+  expect(drawForm(frame, form)).not.toEqual(resizePicture(frame, { width: 48, height: 40 }));
+  expect(drawingBytes(frame, form)).toBe(3 * 48 * (40 + 90) + 3 * 50 * (37 + 90));
+  const native = { size: 0, preparation: preparationOfClip({ kind: 'native' }, 50)! };
+  expect(drawForm(frame, native)).toEqual(reduced.data);
+  expect(drawForm(places(50, 20), native)).toEqual(places(50, 20).data);
+  expect(preparationOfClip(bounds, undefined)).toBe(bounds);
+});
 
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 

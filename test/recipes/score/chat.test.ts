@@ -34,6 +34,7 @@ describe('a chat model', () => {
       multiple: 32,
       min_pixels: 65_536,
       max_pixels: 16_777_216,
+      clip_long_side: 448,
       resize: 'pillow-bicubic',
       auto_orient: false,
       fps: null,
@@ -60,6 +61,21 @@ describe('a chat model', () => {
     await resultOf(fps.scorer, 'video');
     expect(fps.seen.prepared[0]).toMatchObject({ frameRule: 'auto', maxFrames: 5, fps: 2 });
     await expect(chatScorer({ maxFrames: 65 })).rejects.toThrow(/takes at most 64 frames/);
+  });
+
+  it('gets the frames of clips, but no pictures, reduced to the side of its description', async () => {
+    const { scorer, seen } = await chatScorer();
+    const [clip, image] = [await resultOf(scorer, 'video'), await resultOf(scorer)];
+    expect(seen.prepared.map(({ preparation }) => preparation)).toEqual([
+      { ...CHAT_MODEL.preparation, long_side: 448 },
+      CHAT_MODEL.preparation,
+    ]);
+    expect([clip, image].map(({ preprocessing }) => preprocessing.clip_long_side)).toEqual([448, 448]);
+    const other = await chatScorer({ model: 'hf:someone/their-vlm' });
+    const plain = await resultOf(other.scorer, 'video');
+    expect(other.seen.prepared[0]!.preparation).toEqual(CHAT_MODEL.preparation);
+    expect(plain.preprocessing).not.toHaveProperty('clip_long_side');
+    expect(plain.score_version).not.toBe(clip.score_version);
   });
 
   it('has another score_version for other processing, pixel bounds, tokens or stems', async () => {
