@@ -7,12 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-TESTS = Path(__file__).parents[1] / "training"
-sys.path.insert(0, str(TESTS / "kernels"))
-sys.path.insert(0, str(TESTS / "optimizer"))
-import block_cases
-import update_cases
-
 from qalign.mplug_owl2.engine.kernels.register import triton_works
 from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.training.data.batch import make_batch
@@ -28,13 +22,22 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT RUN: 
 CUDA = "cuda:0"
 
 
+TRAINING = Path(__file__).parents[1] / "training"
+sys.path.insert(0, str(TRAINING / "kernels"))
+sys.path.insert(0, str(TRAINING / "optimizer"))
+
+
 def test_programs_of_blocks_equal_their_references() -> None:
+    import block_cases
+
     assert triton_works(torch.device(CUDA))
     for name, difference in block_cases.differences(CUDA, torch.bfloat16).items():
         assert difference < (1e-5 if "float32" in name else 2**-6), name
 
 
 def test_programs_of_the_optimizer_equal_their_references_and_round_without_bias() -> None:
+    import update_cases
+
     for name, found in update_cases.all_cases(CUDA).items():
         assert found["weights"] <= (2**-7 if "bfloat16" in name else 1e-6), name
         # a fused multiplication can move a value over the middle between two codes
