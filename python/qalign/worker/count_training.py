@@ -30,8 +30,12 @@ from .count import CountDispatched, Tally, Work, touched
 PASSES = ("forward", "backward")
 MICRO_BATCHES = (8, 32)
 MATRIX = (4096, 256)  # inputs and outputs of a decoded matrix
-SAMPLE = 16  # rows of a matrix in the plain form, which is counted on the CPU
-EACH_STEP = (1e-5, 0.9, 0.999, 1e-8, 0.0, 1, 0)  # the numbers of an update
+
+# Rows of a matrix in the plain form, which is counted on the CPU.
+SAMPLE = 16
+
+# The numbers of an update.
+EACH_STEP = (1e-5, 0.9, 0.999, 1e-8, 0.0, 1, 0)
 
 
 class _Attention(torch.autograd.Function):

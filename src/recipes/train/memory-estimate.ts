@@ -201,8 +201,9 @@ const computeBytes = ({ compute, device }: TrainRecipe): number =>
 /**
  * Bytes of activations that are stored for the backward pass of one micro-batch. The factors are from the tensors that
  * autograd saved in a forward pass of the published shape on the meta device. Per token they are 5 rows of the
- * abstractor's width, 15 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's; with fused kernels 8 + 3·m/d
- * and 8 + 2·m/c. Of the share of blocks that are recomputed only the inputs are stored, plus the inside of one block.
+ * abstractor's width, 15 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's. With fused kernels the
+ * last two are 8 + 3·m/d and 8 + 2·m/c. Of the share of blocks that are recomputed only the inputs are stored, plus
+ * the inside of one block.
  */
 function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): number {
   const { hidden_size: d, intermediate_size: m, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
@@ -236,14 +237,17 @@ function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): nu
 
 /**
  * Bytes that FSDP holds unsharded: two layers at a time (one is prefetched) and the parts outside of layers, in the
- * compute precision. Trained parts also need their gradient and its fp32 copy for the reduction.
+ * compute precision. Trained parts also need their gradient and its fp32 copy for the reduction. Of a quantised base,
+ * the decoded matrices of one layer that is recomputed.
  */
 function gathered(shape: ModelShape, recipe: TrainRecipe): number {
   const bytes = computeBytes(recipe);
-  const layer = layerMatrices(shape) * (recipe.lora?.quantise_base ? 0 : 1);
+  const quantised = Boolean(recipe.lora?.quantise_base);
+  const layer = quantised ? 0 : layerMatrices(shape);
+  const decoded = quantised && recomputedShare(recipe) > 0 ? layerMatrices(shape) : 0;
   const outside = 2 * shape.vocab_size * shape.hidden_size + countAbstractor(shape);
   const gradients = recipe.lora === null ? (layer + outside) * (bytes + 4) : 0;
-  return 2 * layer * bytes + outside * bytes + gradients;
+  return (2 * layer + decoded + outside) * bytes + gradients;
 }
 
 /**

@@ -45,8 +45,8 @@ class SupervisedModel(TrainedModel):
                 block.packed = MethodType(work, block)  # a method, because `fully_shard` hooks methods of the block
                 block.recomputed = recomputed(number, recompute)
                 for part in block.modules():
-                    if isinstance(part, QuantisedLinear):
-                        part.recomputed = block.recomputed
+                    if isinstance(part, QuantisedLinear) and part is not block.mlp.down_proj:
+                        part.recomputed = block.recomputed  # the last product of a block is never computed again
 
     def _stacks(self) -> list[tuple[Sequence[nn.Module], Callable[..., Tensor]]]:
         """The blocks of the encoder and of the language model, with their packed forward functions."""
