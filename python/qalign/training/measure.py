@@ -39,11 +39,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--batch", type=int, default=64, help="pictures per update and process")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--recompute", type=float, default=1.0, help="share of the blocks that are recomputed, 0 to 1")
+    parser.add_argument("--kernels", choices=("auto", "plain"), default="auto", help="auto: fused on cuda")
     options = parser.parse_args(argv)
     world = join_world(options.device)
     config = architecture(options.architecture)
     net = random_model(config, world.device, torch.bfloat16).train()
-    model = SupervisedModel(net, recompute=True)
+    fused = options.kernels == "auto" and world.device.type == "cuda"
+    model = SupervisedModel(net, recompute=options.recompute, fused=fused)
     counter, peak = FlopCounter(net, cached_features=False), device_peak(world.device, torch.bfloat16)
     list(cast_position_tables(net, torch.bfloat16))
     shard(model, world, torch.bfloat16)
@@ -77,6 +80,8 @@ def main(argv: list[str]) -> int:
         "processes": world.size,
         "batch": options.batch,
         "micro_batch": options.micro_batch,
+        "recompute": options.recompute,
+        "fused_kernels": fused,
         "images_per_s": options.batch * world.size / each,
         "mfu": options.batch * item / each / peak if peak else None,
         "peak_memory_bytes": peak_memory(world.device),

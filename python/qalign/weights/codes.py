@@ -39,7 +39,8 @@ def decode(kind: str, codes: Tensor, scales: Tensor, dtype: torch.dtype) -> Tens
     if kind == "nf4":
         return decode_nf4(codes, scales, dtype)
     out = torch.empty(codes.shape, dtype=dtype, device=codes.device)
-    return torch.mul(codes.float(), scales, out=out)
+    wide = codes if kind == "int8" else codes.float()  # a product of int8 and fp32 is one pass, in fp32
+    return torch.mul(wide, scales, out=out)
 
 
 def encode_fp8(weight: Tensor) -> tuple[Tensor, Tensor]:

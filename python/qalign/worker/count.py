@@ -168,7 +168,8 @@ class CountDispatched(TorchDispatchMode):
         name = packet.__name__
         if name in VIEWS or name in ALLOCATIONS:
             return answer
-        inputs = [leaf for leaf in tree_leaves((args, given)) if isinstance(leaf, Tensor)]
+        read = {key: value for key, value in given.items() if key != "out"}  # which is only written
+        inputs = [leaf for leaf in tree_leaves((args, read)) if isinstance(leaf, Tensor)]
         outputs = [leaf for leaf in tree_leaves(answer) if isinstance(leaf, Tensor)]
         plain = "mm" if name == "_int_mm" else name.rstrip("_")  # addmm_ has the work of addmm
         formula = flop_registry.get(packet) or flop_registry.get(getattr(torch.ops.aten, plain, None))
@@ -177,8 +178,8 @@ class CountDispatched(TorchDispatchMode):
         else:
             flops = formula(*args, **given, out_val=answer) if formula else 0
         if name in SELECTING:
-            read = outputs[0].numel() * inputs[0].element_size()
-            size = read + sum(map(touched, inputs[1:])) + sum(map(touched, outputs))
+            taken = outputs[0].numel() * inputs[0].element_size()
+            size = taken + sum(map(touched, inputs[1:])) + sum(map(touched, outputs))
         else:
             size = sum(map(touched, inputs)) + sum(map(touched, outputs))
         if name in ADDING and args[1] is not None:

@@ -21,15 +21,21 @@ from ..training.data import packing
 from ..training.data.batch import make_batch
 from ..training.losses import next_token_sum
 from ..training.measure import conversation
+from ..training.model.quantised import QuantisedLinear, quantise_base
 from ..training.model.supervised import SupervisedModel
 from ..training.optimizer.adamw_8bit import allocate
-from ..training.optimizer.update import CHUNK, _reference, update_coded, update_wide
+from ..training.optimizer.update import CHUNK, reference, update_coded, update_wide
 from .count import CountDispatched, Tally, Work, touched
 
 PASSES = ("forward", "backward")
 MICRO_BATCHES = (8, 32)
-SAMPLE = 16  # rows of a matrix in the plain form, which is counted on the CPU
-EACH_STEP = (1e-5, 0.9, 0.999, 1e-8, 0.0, 1, 0)  # the numbers of an update
+MATRIX = (4096, 256)  # inputs and outputs of a decoded matrix
+
+# Rows of a matrix in the plain form, which is counted on the CPU.
+SAMPLE = 16
+
+# The numbers of an update.
+EACH_STEP = (1e-5, 0.9, 0.999, 1e-8, 0.0, 1, 0)
 
 
 class _Attention(torch.autograd.Function):
@@ -72,9 +78,17 @@ def new_tally() -> Tally:
     return Tally(PASSES[0], {name: Work() for name in PASSES}, {name: Work() for name in PASSES})
 
 
-def count_step(config: ModelConfig, micro_batch: int, **options: Any) -> Tally:
-    """The work of one micro-batch of pictures in full tuning with bf16 weights. `options` of SupervisedModel."""
+def count_step(config: ModelConfig, micro_batch: int, base: str | None = None, **options: Any) -> Tally:
+    """The work of one micro-batch of pictures with bf16 weights. `options` of SupervisedModel.
+
+    All parts are trained. With `base`, the decoder layers are frozen codes of that kind, and the encoder is frozen too;
+    adapters are not counted.
+    """
     net = meta_model(config).to(torch.bfloat16)
+    if base:
+        quantise_base(net, base)
+        net.requires_grad_(False)
+        net.model.visual_abstractor.requires_grad_(True)
     model = SupervisedModel(net, **options).train()
     height, width, channels = config.frame_shape
     pixels = torch.empty(micro_batch, channels, height, width, dtype=torch.bfloat16, device="meta")
@@ -108,7 +122,7 @@ def _fused(shape: tuple[int, ...]) -> Work:
 def _plain(shape: tuple[int, ...]) -> Work:
     """The reference on some rows on the CPU. Its bytes grow with the rows, its kernels with the chunks of a GPU."""
     rows = min(shape[0], SAMPLE) if len(shape) > 1 else shape[0]
-    work = counted_update((rows, *shape[1:]), "cpu", _reference)
+    work = counted_update((rows, *shape[1:]), "cpu", reference)
     size = torch.Size(shape).numel()
     return Work(0, work.bytes * shape[0] // rows, work.kernels * -(-size // CHUNK["cuda"]))
 
@@ -126,6 +140,20 @@ def counted_update(shape: tuple[int, ...], device: str, update: Callable[..., An
     return tally.work[PASSES[0]]
 
 
+def count_decode(kind: str) -> dict[str, dict[str, float]]:
+    """Bytes an entry and kernels of decoding one matrix, in the plain form on the CPU and the fused one on CUDA."""
+    found = {}
+    for form, device in (("plain", "cpu"), ("fused", "meta")):
+        layer = QuantisedLinear(nn.Linear(*MATRIX, bias=False, device=device, dtype=torch.bfloat16), kind)
+        layer.decoded(torch.bfloat16)  # its table is kept
+        tally = new_tally()
+        with torch.no_grad(), CountDispatched(tally):
+            layer.decoded(torch.bfloat16)
+        work = tally.work[PASSES[0]]
+        found[form] = {"bytes_per_entry": round(work.bytes / torch.Size(MATRIX).numel(), 1), "kernels": work.kernels}
+    return found
+
+
 def report(name: str, micro_batches: Sequence[int]) -> dict[str, Any]:
     """Counts as JSON: of the update per parameter and in all, and of micro-batches by form and pass."""
     config = architecture(name)
@@ -140,6 +168,7 @@ def report(name: str, micro_batches: Sequence[int]) -> dict[str, Any]:
             "kernels": work.kernels,
             "kernels_per_tensor": round(work.kernels / len(parameters), 1),
         }
+    decoded = {kind: count_decode(kind) for kind in ("nf4", "int8")}
     steps = []
     for micro_batch in micro_batches:
         for form, options in FORMS.items():
@@ -149,7 +178,7 @@ def report(name: str, micro_batches: Sequence[int]) -> dict[str, Any]:
             }
             steps.append({"micro_batch": micro_batch, "form": form, "passes": passes})
     head = {"architecture": name, "precision": "bf16", "torch": torch.__version__, "parameters": size}
-    return {**head, "adamw_8bit": updates, "steps": steps}
+    return {**head, "adamw_8bit": updates, "decoding": decoded, "steps": steps}
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -157,6 +186,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "fused, recomputed": {"recompute": True, "fused": True},
     "fused, half": {"recompute": 0.5, "fused": True},
     "fused, kept": {"fused": True},
+    "fused, nf4 base": {"recompute": True, "fused": True, "base": "nf4"},
+    "fused, int8 base": {"recompute": True, "fused": True, "base": "int8"},
 }
 
 
@@ -169,7 +200,15 @@ def table(counts: dict[str, Any]) -> str:
             f"adamw_8bit, {form}: {work['bytes_per_parameter']} bytes a parameter, {work['bytes'] / 1e9:.2f} GB, "
             f"{work['kernels']} kernels, {work['kernels_per_tensor']} a tensor"
         )
-    lines.append(f"{'micro-batch':>11} {'form':<20} {'pass':<9} {'kernels':>8} {'GFLOP':>10} {'GB':>8} {'elementwise':>12}")
+    for kind, forms in counts["decoding"].items():
+        told = (
+            f"{form} {work['bytes_per_entry']} bytes an entry, {work['kernels']} kernels"
+            for form, work in forms.items()
+        )
+        lines.append(f"decoding a matrix of {kind}: {'; '.join(told)}")
+    lines.append(
+        f"{'micro-batch':>11} {'form':<20} {'pass':<9} {'kernels':>8} {'GFLOP':>10} {'GB':>8} {'elementwise':>12}"
+    )
     for row in counts["steps"]:
         for part, work in row["passes"].items():
             lines.append(

@@ -230,8 +230,9 @@ const computeBytes = ({ compute, device }: FittedRecipe): number =>
 /**
  * Bytes of activations that are stored for the backward pass of one micro-batch. The factors are from the tensors that
  * autograd saved in a forward pass of the published shape on the meta device. Per token they are 5 rows of the
- * abstractor's width, 15 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's; with fused kernels 8 + 3·m/d
- * and 8 + 2·m/c. Of the share of blocks that are recomputed only the inputs are stored, plus the inside of one block.
+ * abstractor's width, 15 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's. With fused kernels the
+ * last two are 8 + 3·m/d and 8 + 2·m/c. Of the share of blocks that are recomputed only the inputs are stored, plus
+ * the inside of one block.
  */
 function activations(shape: ModelShape, recipe: FittedRecipe, frames: number): number {
   const { hidden_size: d, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
@@ -290,17 +291,21 @@ function extent(shape: ModelShape, frames: number): { tokens: number; positions:
 
 /**
  * Bytes of weights in the compute precision, beside their shards. FSDP gathers two layers at a time (one is prefetched)
- * and the parts outside of layers; trained parts also need their gradient and its fp32 copy for the reduction. One
- * process copies a layer and the parts outside only if weights have another precision; without full `recompute` all layers.
+ * and the parts outside of layers. Trained parts also need their gradient and its fp32 copy for the reduction. One
+ * process copies a layer and the parts outside only if weights have another precision; without full `recompute` all
+ * layers. Of a quantised base, the decoded matrices of one layer that is recomputed.
  */
 function copies(shape: ModelShape, recipe: FittedRecipe): number {
   const bytes = computeBytes(recipe);
-  const layer = layerMatrices(shape) * (recipe.lora?.quantise_base ? 0 : 1);
+  const quantised = Boolean(recipe.lora?.quantise_base);
+  const layer = quantised ? 0 : layerMatrices(shape);
+  const decoded = quantised && recomputedShare(recipe) > 0 ? layerMatrices(shape) : 0;
   const outside = 2 * shape.vocab_size * shape.hidden_size + countAbstractor(shape);
+  const inCodes = decoded * bytes;
   if (recipe.processes === 1) {
     const layers = recomputedShare(recipe) === 1 ? 1 : shape.num_hidden_layers;
-    return bytes === (recipe.weights === 'bf16' ? 2 : 4) ? 0 : (layers * layer + outside) * bytes;
+    return inCodes + (bytes === (recipe.weights === 'bf16' ? 2 : 4) ? 0 : (layers * layer + outside) * bytes);
   }
   const reduced = recipe.lora === null ? (layer + outside) * (bytes + 4) : 0;
-  return 2 * layer * bytes + outside * bytes + reduced;
+  return inCodes + (2 * layer + outside) * bytes + reduced;
 }

@@ -96,6 +96,26 @@ describe('the memory plan', () => {
     expect((trained(16) - trained(8)) / 8).toBeLessThan(0.3e9);
     expect(adapters(16) - adapters(8)).toBeLessThan(trained(16) - trained(8));
   });
+  it('counts the share of recomputed blocks, the fewer tensors of fused kernels, and decoded matrices', () => {
+    const bytes = (values: object): number =>
+      estimateMemory(published, recipe({ weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 8, ...values }))
+        .activationBytes ?? NaN;
+    const [all, half, none] = [true, 0.5, false].map((recompute) => bytes({ recompute })) as [number, number, number];
+    expect(bytes({ recompute: 1 })).toBe(all);
+    expect(bytes({ recompute: 0 })).toBe(none);
+    expect(all).toBeLessThan(half);
+    expect(half).toBeLessThan(none);
+    expect(bytes({ recompute: false, kernels: 'plain' })).toBeGreaterThan(1.2 * none);
+    const adapters = (kind: string | null): number => bytes({ lora: { quantise_base: kind } });
+    const shape = { hidden: 4096, inner: 11008 };
+    const layer = 2 * (6 * shape.hidden ** 2 + 3 * shape.hidden * shape.inner);
+    expect(adapters(null) - adapters('nf4')).toBe(layer); // two gathered layers, or one decoded one
+    const lines = (recompute: boolean | number): string =>
+      describeEstimate(estimateMemory(published, recipe({ recompute })), recipe({ recompute }), undefined).join('\n');
+    expect(lines(true)).toContain(', recomputed,');
+    expect(lines(0.25)).toContain(', 25 % of the blocks recomputed,');
+    expect(lines(false)).not.toContain('recomputed');
+  });
   it('compares with gpu_gb on a GPU, and states only the memory on a CPU', () => {
     const lines = (device: string): string =>
       describeEstimate(estimateMemory(published, recipe({ device })), recipe({ device }), undefined).join('\n');

@@ -21,7 +21,7 @@ class ChatBatch:
     """B items. `ids` [B, T] stay on the CPU. `types` are the kinds of tokens of each item, without padding.
 
     `predicting` [P] are indices into B·T positions, `labels` [P] the ids to predict there. `level_slots` [B] is the
-    index in P of item b's level word, or -1 without one; it stays on the CPU, where losses choose their rows.
+    index in P of item b's level word, or -1 without one. It stays on the CPU, where losses choose their rows.
     """
 
     ids: Tensor

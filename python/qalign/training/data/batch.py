@@ -19,7 +19,7 @@ class Batch:
     of `begin` of the frozen encoder or of its frozen stages; the encoder's `resume` and `project` follow.
 
     `predicting` [P] is the row that makes each supervised prediction, in the block order of `packing`. `labels` [P] are
-    the ids to predict. `level_slots` [B] is the index in P of item b's level word, or -1 without one; it
+    the ids to predict. `level_slots` [B] is the index in P of item b's level word, or -1 without one. It
     stays on the CPU, where losses choose their rows.
     """
 

@@ -14,7 +14,7 @@ def _reference(x: Tensor, rows: Tensor, places: Tensor | None, cos: Tensor, sin:
     return rotate(chosen, cos[:, None], (-sin if back else sin)[:, None]).flatten(1)
 
 
-# Row n of the result [N, H·d] is row rows[n] of x, turned by row places[n] of the fp32 tables [N, d], or by row n.
+# Row n of the result [N, H·d] is row rows[n] of x. It is turned by row places[n] of the fp32 tables [N, d], or row n.
 # `back` turns by the opposite angles. Both halves of a table are equal.
 _turned = define(
     "train_turned(Tensor x, Tensor rows, Tensor? places, Tensor cos, Tensor sin, bool back) -> Tensor",

@@ -7,6 +7,7 @@ quantiles of the normal distribution, two entries per byte. This is plain torch,
 import torch
 from torch import Tensor, nn
 
+from qalign.mplug_owl2.engine.kernels.coded import decoded_nf4
 from qalign.weights.codes import decode, encode
 
 from ..errors import TrainingError
@@ -15,8 +16,11 @@ from ..errors import TrainingError
 class QuantisedLinear(nn.Linear):
     """A frozen linear layer. Codes and scales are buffers, so they are not trained, sharded or cast.
 
-    Gradients pass through to the input. The backward pass decodes the weight again instead of storing it.
+    Gradients pass through to the input. The backward pass decodes the weight again instead of storing it. In a block
+    that is recomputed (`recomputed`), it uses the weight that the recomputation has decoded.
     """
+
+    recomputed = False
 
     def __init__(self, source: nn.Linear, kind: str) -> None:
         nn.Module.__init__(self)
@@ -28,6 +32,8 @@ class QuantisedLinear(nn.Linear):
 
     def decoded(self, dtype: torch.dtype) -> Tensor:
         """The decoded weight [out, in]."""
+        if self.kind == "nf4":
+            return decoded_nf4(self.weight, self.scales, dtype)
         return decode(self.kind, self.weight, self.scales, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,11 +44,15 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, layer: QuantisedLinear) -> Tensor:
         ctx.layer = layer
-        return nn.functional.linear(x, layer.decoded(x.dtype))
+        weight = layer.decoded(x.dtype)
+        if layer.recomputed:  # the checkpoint drops what the first pass saves, and keeps what it saves again
+            ctx.save_for_backward(weight)
+        return nn.functional.linear(x, weight)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        return grad @ ctx.layer.decoded(grad.dtype), None
+        (weight,) = ctx.saved_tensors or (ctx.layer.decoded(grad.dtype),)
+        return grad @ weight, None
 
 
 def quantise_base(net: nn.Module, kind: str) -> None:

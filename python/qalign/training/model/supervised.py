@@ -14,6 +14,7 @@ from ..data.batch import Batch
 from ..data.packing import decoder_layer, packed_rotary, vision_block
 from ..kernels.blocks import fused_decoder_layer, fused_vision_block
 from ..optimizer.optimizer import part_of
+from .quantised import QuantisedLinear
 from .trained import TrainedModel, recomputed
 
 
@@ -43,6 +44,9 @@ class SupervisedModel(TrainedModel):
             for number, block in enumerate(blocks):
                 block.packed = MethodType(work, block)  # a method, because `fully_shard` hooks methods of the block
                 block.recomputed = recomputed(number, recompute)
+                for part in block.modules():
+                    if isinstance(part, QuantisedLinear) and part is not block.mlp.down_proj:
+                        part.recomputed = block.recomputed  # the last product of a block is never computed again
 
     def _stacks(self) -> list[tuple[Sequence[nn.Module], Callable[..., Tensor]]]:
         """The blocks of the encoder and of the language model, with their packed forward functions."""

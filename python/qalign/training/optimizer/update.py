@@ -16,7 +16,8 @@ CHUNK = {"cpu": 1 << 16, "cuda": 1 << 24}
 ALIGNED_ROWS = 16  # chunks end at whole vector registers, so that no result depends on the size of a chunk
 
 
-def _reference(values: Tensor, grad: Tensor, *rest: Tensor | float) -> tuple[Tensor, ...]:
+def reference(values: Tensor, grad: Tensor, *rest: Tensor | float) -> tuple[Tensor, ...]:
+    """The update in plain torch, in chunks of rows."""
     moments = [value for value in rest if isinstance(value, Tensor)]
     *numbers, seed = rest[len(moments) :]
     rule = Rule(*numbers)
@@ -32,9 +33,10 @@ def _meta(values: Tensor, grad: Tensor, *rest: Tensor | float) -> tuple[Tensor, 
     return values, *(value for value in rest if isinstance(value, Tensor))
 
 
-def _launch(values: Tensor, grad: Tensor, *rest: Tensor | float) -> tuple[Tensor, ...]:
+def launch(values: Tensor, grad: Tensor, *rest: Tensor | float) -> tuple[Tensor, ...]:
+    """The update as a Triton program."""
     if not values.is_contiguous():
-        return _reference(values, grad, *rest)
+        return reference(values, grad, *rest)
     programs("update_programs", __package__).update(values, grad.contiguous(), *rest)
     return _meta(values, grad, *rest)
 
@@ -45,16 +47,16 @@ NUMBERS = "float rate, float first, float second, float eps, float decay, int st
 update_coded = define(
     "adamw_coded(Tensor(a!) values, Tensor grad, Tensor(b!) m_code, Tensor(c!) m_scale, Tensor(d!) v_code, "
     f"Tensor(e!) v_scale, {NUMBERS}) -> (Tensor(a!), Tensor(b!), Tensor(c!), Tensor(d!), Tensor(e!))",
-    _reference,
+    reference,
     _meta,
-    _launch,
+    launch,
 )
 
 # values and their gradient; moments in fp32
 update_wide = define(
     f"adamw_wide(Tensor(a!) values, Tensor grad, Tensor(b!) m, Tensor(c!) v, {NUMBERS}) "
     "-> (Tensor(a!), Tensor(b!), Tensor(c!))",
-    _reference,
+    reference,
     _meta,
-    _launch,
+    launch,
 )

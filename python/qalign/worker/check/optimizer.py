@@ -3,13 +3,15 @@
 import torch
 
 from ...mplug_owl2.engine.memory import give_back
+from ...training.optimizer.adamw_8bit import allocate
 from ...training.optimizer.optimizer import make_optimizer
+from ...training.optimizer.update import reference
 from .report import Section
 from .subject import Subject
-from .timing import Budget, median
+from .timing import Budget, Call, median
 
 SHAPE = {"cuda": (11008, 4096), "cpu": (256, 512)}
-KINDS = ("adamw_8bit", "adamw")
+KINDS = ("adamw_8bit", "adamw_8bit, plain", "adamw")
 COPIED = {"cuda": 1 << 30, "cpu": 1 << 24}  # bytes
 
 
@@ -21,18 +23,27 @@ def optimizer(subject: Subject, section: Section, budget: Budget) -> None:
         matrix = torch.nn.Parameter(torch.randn(SHAPE[device.type], device=device, dtype=torch.bfloat16))
         matrix.grad = torch.randn_like(matrix)
         group = {"params": [matrix], "part": "language", "base_lr": 1e-5, "lr": 1e-5, "weight_decay": 0.0}
-        chosen = make_optimizer(kind, [group], (0.9, 0.999))
+        call = make_optimizer(kind, [group], (0.9, 0.999)).step if "plain" not in kind else plain_update(matrix)
 
-        def step(kind: str = kind, chosen: torch.optim.Optimizer = chosen, matrix: torch.Tensor = matrix) -> None:
-            ms = median(chosen.step, device, min(2.0, max(0.02, budget.left / 6)))
+        def step(kind: str = kind, call: Call = call, matrix: torch.Tensor = matrix) -> None:
+            ms = median(call, device, min(2.0, max(0.02, budget.left / 8)))
             section.figure(f"{kind}, one matrix of {matrix.numel() / 1e6:.1f} M", ms, "ms")
             each = ms / 1000 / matrix.numel()
             section.figure(f"{kind}, all parameters", each * total * 1000, "ms")
             section.figure(f"{kind}, bytes in this time at the speed of a copy", each * bandwidth, "B/parameter")
 
         section.attempt(kind, step)
-        del matrix, chosen
+        del matrix, call, step
         give_back()
+
+
+def plain_update(matrix: torch.nn.Parameter) -> Call:
+    """A step of adamw_8bit by the operations of PyTorch, which runs where Triton does not."""
+    state: dict[str, torch.Tensor] = {}
+    allocate(state, matrix)
+    moments = [value for key, value in state.items() if key != "step"]
+    numbers = 1e-5, 0.9, 0.999, 1e-8, 0.0, 1, 0
+    return torch.no_grad()(lambda: reference(matrix, matrix.grad, *moments, *numbers))
 
 
 def section_parameters(subject: Subject) -> int:

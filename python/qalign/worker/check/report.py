@@ -40,7 +40,9 @@ GOALS = {
     ("work", "64 pairs"): Goal(200, "pairs/s"),
     ("work", "10 clips of 12 frames"): Goal(28, "clips/s"),
     ("precisions", "fp8, batch 64"): Goal(450, "img/s"),
+    ("optimizer", "adamw_8bit, bytes in this time at the speed of a copy"): Goal(20, "B/parameter", most=True),
     ("training", "micro-batch 32, batch 64"): Goal(55, "img/s"),
+    ("training", "micro-batch 32, batch 64, activations kept"): Goal(55, "img/s"),
 }
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,51 @@ from .subject import Subject
 from .timing import Budget
 
 PYTHON_ROOT = Path(__file__).resolve().parents[3]
-# micro-batch, batch, measured steps, steps before: the run with the goal comes first
-RUNS = {"cuda": ((32, 64, 4, 2), (8, 64, 3, 1)), "cpu": ((2, 4, 1, 1),)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measurement of `steps` updates after `warm` others. `recompute` is a share of the blocks."""
+
+    micro: int
+    batch: int
+    steps: int
+    warm: int
+    recompute: float = 1.0
+    kernels: str = "auto"
+
+    @property
+    def name(self) -> str:
+        kept = "" if self.recompute else ", activations kept"
+        return f"micro-batch {self.micro}, batch {self.batch}{kept}{', plain kernels' * (self.kernels == 'plain')}"
+
+    def arguments(self) -> list[str]:
+        words = ["--micro-batch", self.micro, "--batch", self.batch, "--steps", self.steps, "--warm-up", self.warm]
+        return [str(word) for word in (*words, "--recompute", self.recompute, "--kernels", self.kernels)]
+
+
+# the runs with the goal come first
+RUNS = {
+    "cuda": (
+        Run(32, 64, 4, 2),
+        Run(32, 64, 4, 2, recompute=0.0),
+        Run(8, 64, 3, 1),
+        Run(32, 64, 3, 1, kernels="plain"),
+        Run(8, 64, 2, 1, kernels="plain"),
+    ),
+    "cpu": (Run(2, 4, 1, 1), Run(2, 4, 1, 1, recompute=0.0, kernels="plain")),
+}
 LEAST_S = {"cuda": 15, "cpu": 4}  # a new process imports torch and creates the model first
 
 
 def training(subject: Subject, section: Section, budget: Budget) -> None:
     subject.drop()
     give_back()
-    for micro, batch, steps, warm in RUNS[subject.device.type]:
-        name = f"micro-batch {micro}, batch {batch}"
+    for planned in RUNS[subject.device.type]:
         if budget.left < LEAST_S[subject.device.type]:
-            section.skip(name, f"less than {LEAST_S[subject.device.type]} s are left; give more with --seconds")
+            section.skip(planned.name, f"less than {LEAST_S[subject.device.type]} s are left; give more with --seconds")
             continue
-        arguments = ["--micro-batch", micro, "--batch", batch, "--steps", steps, "--warm-up", warm]
-        record(section, name, run(subject, [str(word) for word in arguments], budget.left))
+        record(section, planned.name, run(subject, planned.arguments(), budget.left))
 
 
 def run(subject: Subject, arguments: list[str], seconds: float) -> dict[str, Any] | str:
@@ -64,4 +95,4 @@ def record(section: Section, name: str, result: dict[str, Any] | str) -> None:
     section.figure(f"{name}, peak memory", result["peak_memory_bytes"] / 1e9, "GB")
     if result["mfu"] is not None:
         section.figure(f"{name}, MFU", result["mfu"] * 100, "%")
-    section.details[name] = {"seconds per step": result["seconds_per_step"]}
+    section.details[name] = {key: result[key] for key in ("seconds_per_step", "recompute", "fused_kernels")}

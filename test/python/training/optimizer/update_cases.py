@@ -26,7 +26,7 @@ def arguments(shape: tuple[int, ...], dtype: torch.dtype, moments: str) -> list[
     for step in (1, 2):
         grad = (torch.randn(shape, generator=random) * 10 ** torch.randn(shape, generator=random)).to(dtype)
         grad[:2] = 0
-        update._reference(values, grad, *held, *RULE[:-1], step, SEED)
+        update.reference(values, grad, *held, *RULE[:-1], step, SEED)
     return [values, grad, *held]
 
 
@@ -39,8 +39,8 @@ def compare(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> dict[str
     given = arguments(shape, dtype, "wide" if len(shape) == 1 else "coded")
     want, got = ([value.clone() for value in given] for _ in range(2))
     got = [value.to(device) for value in got]
-    update._reference(*want, *RULE, SEED)
-    update._launch(*got, *RULE, SEED)
+    update.reference(*want, *RULE, SEED)
+    update.launch(*got, *RULE, SEED)
     got = [value.cpu() for value in got]
     found = {"weights": _worst(got[0], want[0]), "moved": float(not torch.equal(got[0], given[0]))}
     for name, one, other in zip("mv", decoded(got[2:]), decoded(want[2:]), strict=True):
@@ -63,7 +63,7 @@ def rounding(device: str) -> dict[str, float | bool]:
         values = torch.ones(96, 256, dtype=torch.bfloat16, device=device)
         held = [torch.zeros_like(values, dtype=torch.float32) for _ in range(2)]
         rule = 0.3 * 2**-8, 0.9, 0.999, 1e-8, 0.0, 1
-        update._launch(values, torch.ones_like(values), *held, *rule, seed)
+        update.launch(values, torch.ones_like(values), *held, *rule, seed)
         seen.append(values.cpu().float())
     down = (seen[0] == 1 - 2**-8).float()
     rows, columns = down.mean(1), down.mean(0)
