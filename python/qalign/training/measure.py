@@ -17,6 +17,7 @@ from qalign.mplug_owl2.random_weights import ARCHITECTURES, architecture, random
 from .data.batch import make_batch
 from .data.conversation import IGNORED, Conversation
 from .distributed import cast_position_tables, join_world, leave_world, peak_memory, shard
+from .gradients import KEEP, GradientSum
 from .losses import next_token_sum
 from .model.flops import FlopCounter, device_peak
 from .model.supervised import SupervisedModel
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--batch", type=int, default=64, help="pictures per update and process")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--keep-unsharded", choices=KEEP, default="nothing", help="for several processes")
     options = parser.parse_args(argv)
     world = join_world(options.device)
     config = architecture(options.architecture)
@@ -53,15 +55,18 @@ def main(argv: list[str]) -> int:
     height, width, channels = config.frame_shape
     shape = (options.micro_batch, channels, height, width)
     pixels = torch.randn(shape, device=world.device, dtype=torch.bfloat16)
+    passes = options.batch // options.micro_batch
+    gradients = GradientSum(model, world, options.keep_unsharded, passes)
     seconds = []
     for step in range(options.warm_up + options.steps):
         begun = time.monotonic()
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"]
-        for _ in range(options.batch // options.micro_batch):
+        for _ in range(passes):
             batch = make_batch(conversations, frames, config.tokens_per_frame, world.device, pixels)
-            (next_token_sum(model(batch), batch.labels) / (options.batch * ANSWER)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            with gradients.micro_batch():
+                (next_token_sum(model(batch), batch.labels) / (options.batch * ANSWER)).backward()
+        gradients.finish(1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if world.device.type == "cuda":

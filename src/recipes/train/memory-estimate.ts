@@ -285,7 +285,7 @@ function extent(shape: ModelShape, frames: number): { tokens: number; positions:
 
 /**
  * Bytes of weights in the compute precision, beside their shards. FSDP gathers two layers at a time (one is prefetched)
- * and the parts outside of layers; trained parts also need their gradient and its fp32 copy for the reduction. One
+ * and the parts outside of layers. Trained parts also need their gradient and its fp32 copy for the reduction. One
  * process copies a layer and the parts outside only if weights have another precision; without `recompute` all layers.
  */
 function copies(shape: ModelShape, recipe: FittedRecipe): number {
