@@ -17,9 +17,9 @@ from qalign.mplug_owl2.random_weights import ARCHITECTURES, architecture, random
 from .data.batch import make_batch
 from .data.conversation import IGNORED, Conversation
 from .distributed import cast_position_tables, join_world, leave_world, peak_memory, shard
-from .gradients import KEEP, GradientSum
 from .losses import next_token_sum
 from .model.flops import FlopCounter, device_peak
+from .model.gradients import KEEP, GradientSum
 from .model.supervised import SupervisedModel
 from .optimizer.optimizer import make_optimizer, parameter_groups
 from .process_exit import end_process

@@ -12,8 +12,8 @@ from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.training.data.batch import Batch, make_batch
 from qalign.training.data.conversation import IGNORED, Conversation
 from qalign.training.distributed import World, cast_position_tables, full, local, reshard, shard
-from qalign.training.gradients import KEEP, GradientSum
 from qalign.training.losses import next_token_sum
+from qalign.training.model.gradients import KEEP, GradientSum
 from qalign.training.model.supervised import SupervisedModel
 
 ITEMS, ANSWER = 64, 9
