@@ -425,9 +425,8 @@ export interface TrainRecipeInput {
    */
   readonly gpu_gb?: number | undefined;
   /**
-   * What each of several processes keeps whole between the micro-batches of an update. gradients: they are summed over
-   * processes once an update; all: weights are also gathered once; nothing: both happen for each micro-batch. null: the
-   * most that fits in gpu_gb.
+   * What several processes keep whole during an update, for less communication: gradients, all (weights too) or
+   * nothing. Null: the most that fits in gpu_gb.
    * @default null
    */
   readonly keep_unsharded?: 'nothing' | 'gradients' | 'all' | null | undefined;

@@ -369,7 +369,7 @@ export const TrainRecipe = Type.Object(
     keep_unsharded: given(
       orNull(run.keep_unsharded),
       null,
-      'what each of several processes keeps whole between the micro-batches of an update. gradients: they are summed over processes once an update; all: weights are also gathered once; nothing: both happen for each micro-batch. null: the most that fits in gpu_gb',
+      'what several processes keep whole during an update, for less communication: gradients, all (weights too) or nothing. Null: the most that fits in gpu_gb',
     ),
     save_every: given(run.save_every, 500, 'number of updates between two checkpoints'),
     keep_checkpoints: given(run.keep_checkpoints, 2, 'number of checkpoints to keep; older ones are deleted'),

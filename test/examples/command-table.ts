@@ -186,6 +186,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign runs resume koniq': noRun,
   'qalign runs compare koniq koniq-2': noRun,
   'qalign runs export koniq models/koniq': noRun,
+  'qalign runs export koniq models/koniq-best --best': noRun,
   'qalign view koniq koniq-2': {
     code: 1,
     says: /RESULTS_NOT_FOUND|RUN_NOT_FOUND/,

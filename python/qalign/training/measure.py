@@ -19,6 +19,7 @@ from .data.conversation import IGNORED, Conversation
 from .distributed import cast_position_tables, join_world, leave_world, peak_memory, shard
 from .losses import next_token_sum
 from .model.flops import FlopCounter, device_peak
+from .model.gradients import KEEP, GradientSum
 from .model.supervised import SupervisedModel
 from .optimizer.optimizer import make_optimizer, parameter_groups
 from .process_exit import end_process
@@ -41,6 +42,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--recompute", type=float, default=1.0, help="share of the blocks that are recomputed, 0 to 1")
     parser.add_argument("--kernels", choices=("auto", "plain"), default="auto", help="auto: fused on cuda")
+    parser.add_argument("--keep-unsharded", choices=KEEP, default="nothing", help="for several processes")
     options = parser.parse_args(argv)
     world = join_world(options.device)
     config = architecture(options.architecture)
@@ -56,15 +58,18 @@ def main(argv: list[str]) -> int:
     height, width, channels = config.frame_shape
     shape = (options.micro_batch, channels, height, width)
     pixels = torch.randn(shape, device=world.device, dtype=torch.bfloat16)
+    passes = options.batch // options.micro_batch
+    gradients = GradientSum(model, world, options.keep_unsharded, passes)
     seconds = []
     for step in range(options.warm_up + options.steps):
         begun = time.monotonic()
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"]
-        for _ in range(options.batch // options.micro_batch):
+        for _ in range(passes):
             batch = make_batch(conversations, frames, config.tokens_per_frame, world.device, pixels)
-            (next_token_sum(model(batch), batch.labels) / (options.batch * ANSWER)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            with gradients.micro_batch():
+                (next_token_sum(model(batch), batch.labels) / (options.batch * ANSWER)).backward()
+        gradients.finish(1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if world.device.type == "cuda":

@@ -60,7 +60,7 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     lengths = [sequence_length(item.conversation, item.frames, per_frame) for item in train.items]
     sampler = make_sampler(recipe, lengths, train, world)
     state = make_state(
-        model, recipe, world, lambda: weights.fill(model.net, "", world.device) if weights is not None else None
+        model, recipe, world, lambda: weights.fill(model, "", world.device) if weights is not None else None
     )
     data = TrainingData(train, dev, tokenizer, levels, batcher, sampler)
     counter = FlopCounter(model.net, cached_features=batcher.features is not None)

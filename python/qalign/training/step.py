@@ -13,7 +13,7 @@ from torch import Tensor
 from .data.prepared_split import Item
 from .distributed import peak_memory
 from .errors import Diverged
-from .gradients import GradientSum
+from .model.gradients import GradientSum
 from .objective import TERMS, objective, term_counts
 from .training import Training
 

@@ -46,10 +46,10 @@ const OF_FLOPS = 0.68;
 const OF_MEMORY = 0.8;
 /**
  * Bytes that elementwise operations read and write in one pass, for each byte that autograd would save. Counted for the
- * published shape with recomputation, thus four passes: 20.6 GB per picture, where autograd would save 1.66 GB.
+ * published shape with recomputation, in four passes: 20.6 GB per picture, where autograd would save 1.66 GB.
  */
 const TRAFFIC = 3.1;
-/** Bytes that an update reads and writes for a parameter: torch's fused AdamW in fp32, and the goal of the 8-bit one. */
+/** Bytes that an update moves for a parameter: torch's fused AdamW in fp32, and the goal for the 8-bit one. */
 const OPTIMIZER_BYTES = { adamw: 28, adamw_8bit: 20 } as const;
 /** Bytes for adding a bf16 gradient to its fp32 sum. */
 const SUM_BYTES = 10;

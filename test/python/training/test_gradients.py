@@ -11,9 +11,9 @@ from qalign.mplug_owl2.model import IMAGE_TOKEN
 from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.training.data.batch import Batch, make_batch
 from qalign.training.data.conversation import IGNORED, Conversation
-from qalign.training.distributed import World, cast_position_tables, full, shard
-from qalign.training.gradients import KEEP, GradientSum
+from qalign.training.distributed import World, cast_position_tables, full, local, reshard, shard
 from qalign.training.losses import next_token_sum
+from qalign.training.model.gradients import KEEP, GradientSum
 from qalign.training.model.supervised import SupervisedModel
 
 ITEMS, ANSWER = 64, 9
@@ -131,3 +131,20 @@ def test_the_norm_is_not_rounded() -> None:
     clipped = [p.grad.double().square().sum() for p in model.parameters() if p.grad is not None]
     assert float(sum(clipped)) ** 0.5 == pytest.approx(0.5, rel=1e-2)
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.bfloat16}
+
+
+def test_changed_shards_reach_the_next_pass_after_an_evaluation() -> None:
+    def work(world: World) -> list[float]:
+        model = build(world, torch.float32, torch.float32)
+        head = model.net.lm_head.weight
+        (batch,) = batches(world, torch.float32, 1)
+        with torch.no_grad():
+            model(batch)
+            local(head).zero_()
+            stale = float(model(batch).abs().max())
+            reshard(model)
+            return [stale, float(model(batch).abs().max())]
+
+    for stale, fresh in on_ranks(2, work):
+        assert stale > 0, "the reason for reshard"
+        assert fresh == 0

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkConfig } from '../../../src/config/load.js';
-import { TrainRecipe } from '../../../src/config/train.js';
+import { TrainRecipe, type FittedRecipe } from '../../../src/config/train.js';
 import {
   clipFrames,
   estimateChat,
@@ -12,7 +12,7 @@ import {
   requireChatKeys,
 } from '../../../src/recipes/train/chat-model.js';
 import { misfits, type Machine } from '../../../src/recipes/train/machine.js';
-import { describeEstimate } from '../../../src/recipes/train/memory-estimate.js';
+import { describeEstimate } from '../../../src/recipes/train/describe-plan.js';
 import { describeTime, estimateTime } from '../../../src/recipes/train/time-estimate.js';
 
 let folder: string;
@@ -21,12 +21,12 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-const recipeOf = (values: object = {}): TrainRecipe =>
+const recipeOf = (values: object = {}): FittedRecipe =>
   checkConfig(
     TrainRecipe,
-    { name: 'x', model: 'hf:m', device: 'cpu', data: { train: ['t.jsonl'] }, ...values },
+    { name: 'x', model: 'hf:m', device: 'cpu', data: { train: ['t.jsonl'] }, keep_unsharded: 'nothing', ...values },
     'test',
-  ) as TrainRecipe;
+  ) as FittedRecipe;
 
 function writeWeights(name: string, shapes: Record<string, number[]>): void {
   const rows = Object.entries(shapes).map(([key, shape]) => [key, { dtype: 'F32', shape, data_offsets: [0, 0] }]);

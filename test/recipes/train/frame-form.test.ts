@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { View } from '../../../bridge/protocol/views.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { checkConfig } from '../../../src/config/load.js';
-import { TrainRecipe } from '../../../src/config/train.js';
+import { TrainRecipe, type FittedRecipe } from '../../../src/config/train.js';
 import { modelForm, requireViews, trainForm } from '../../../src/recipes/train/frame-form.js';
 import type { Machine } from '../../../src/recipes/train/machine.js';
 import { estimateMemory, type ModelShape } from '../../../src/recipes/train/memory-estimate.js';
@@ -21,12 +21,19 @@ const shapeOf = (views?: readonly View[] | null): ModelShape => ({
   },
 });
 const [one, two] = [shapeOf(), shapeOf(['whole', 'native'])];
-const recipeOf = (data: object = {}): TrainRecipe =>
+const recipeOf = (data: object = {}): FittedRecipe =>
   checkConfig(
     TrainRecipe,
-    { name: 'x', model: 'm', data: { train: ['t.jsonl'], ...data }, learning_rates: { default: 1e-3 }, device: 'cpu' },
+    {
+      name: 'x',
+      model: 'm',
+      data: { train: ['t.jsonl'], ...data },
+      learning_rates: { default: 1e-3 },
+      device: 'cpu',
+      keep_unsharded: 'nothing',
+    },
     'test',
-  ) as TrainRecipe;
+  ) as FittedRecipe;
 const RECORD: TrainRecord = { id: 'a', media: 'a.png', kind: 'image', question: '', answer: '', dataset: 'd' };
 
 describe('the prepared frames of a training', () => {

@@ -34,7 +34,7 @@ class ShardedWeights:
         self._adapter = read_adapter(wanted, source.adapter) if source.adapter else None
 
     def fill(self, module: nn.Module, name: str, device: torch.device) -> None:
-        """Fill a module whose keys in the plain network begin with `name`. Its shards and buffers go to `device`.
+        """Fill the model, or a module whose keys in the plain network begin with `name`, on `device`.
 
         All processes must call this. Raises NonFinite on all of them when a tensor of any holds NaN or infinity.
         """
@@ -44,7 +44,7 @@ class ShardedWeights:
         with torch.no_grad(), self._open() as rows:
             held = _tensors(module)  # FSDP may have put padded shards in their places
             for key in sorted(missing - {key for key in missing if key.endswith(".scales")}):
-                stored_key = f"{name}{key}".replace(BASE, ".")
+                stored_key = f"{name}{key}".removeprefix("net.").replace(BASE, ".")
                 value = self._read(rows, stored_key, held[key], device)
                 finite[stored_key] = torch.isfinite(value).all()
                 if (scales := key.removesuffix("weight") + "scales") in missing:

@@ -1,7 +1,7 @@
 """The state that training changes: the model, its optimizer, its weight average and the number of updates."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -38,13 +38,10 @@ class TrainState:
     @contextmanager
     def evaluated_weights(self) -> Iterator[None]:
         """Within the context, the model has the weights that are evaluated and exported."""
-        if self.average is None:
-            yield
-            return
-        with self.average.in_place():
+        with self.average.in_place() if self.average is not None else nullcontext():
             reshard(self.model)
             yield
-        reshard(self.model)
+        reshard(self.model)  # the passes leave gathered copies, which the next update would not see change
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of a checkpoint, by names that are equal on all processes: `model.…`, `optimizer.<parameter>.…`

@@ -11,8 +11,11 @@ from gloo import on_ranks
 from safetensors.torch import load_file, save_file
 from training_golden import GOLDEN, ROOT
 
-from qalign.mplug_owl2.config import parse_config
+from qalign.mplug_owl2.config import load_config, parse_config
+from qalign.mplug_owl2.model import IMAGE_TOKEN
 from qalign.mplug_owl2.random_weights import TINY, random_model
+from qalign.training.data.batch import make_batch
+from qalign.training.data.conversation import IGNORED, Conversation
 from qalign.training.distributed import World, full, shard
 from qalign.training.model.build import ModelSource, build_model, whole_network
 from qalign.training.setup import begin_model
@@ -35,7 +38,7 @@ def loaded(recipe: dict, source: ModelSource, world: World) -> dict[str, torch.T
     model, weights = begin_model(recipe, source, world)
     assert weights is not None and all(value.is_meta for name, value in values(model).items() if ".lora_" not in name)
     shard(model, world, torch.float32)
-    weights.fill(model.net, "", world.device)
+    weights.fill(model, "", world.device)
     return values(model)
 
 
@@ -68,6 +71,26 @@ def test_loaded_weights_are_those_of_the_whole_network(
 
     for size in (1, RANKS):
         assert on_ranks(size, work) == [[]] * size
+
+
+def test_a_pass_over_uneven_shards_equals_that_of_the_whole_network() -> None:
+    source = ModelSource(TINY_A, None, torch.float32)
+    tokens = load_config(TINY_A).tokens_per_frame
+    talk = Conversation((1, IMAGE_TOKEN, 5, 6, 7), (IGNORED, IGNORED, IGNORED, 6, 7), 3)
+    pixels = torch.randn(2, 3, 56, 56, generator=torch.Generator().manual_seed(1))
+    batch = make_batch([talk] * 2, [1, 1], tokens, torch.device("cpu"), pixels)
+
+    def work(world: World) -> list[float]:
+        model, weights = begin_model(RECIPE, source, world)
+        shard(model, world, torch.float32)
+        weights.fill(model, "", world.device)
+        logits = model(batch)
+        logits.sum().backward()
+        return [float(logits.abs().sum()), float(full(model.net.lm_head.weight.grad).abs().sum())]
+
+    (alone,) = on_ranks(1, work)
+    for shared in on_ranks(3, work):
+        assert shared == pytest.approx(alone, rel=1e-5)
 
 
 def write_model(folder: Path, layers: int = 8) -> int:
@@ -120,7 +143,7 @@ def test_no_process_holds_or_reads_the_model_whole(tmp_path: Path) -> None:
         with peak_anonymous() as peak:
             model, weights = begin_model(RECIPE, source, world)
             shard(model, world, torch.float32)
-            weights.fill(model.net, "", world.device)
+            weights.fill(model, "", world.device)
             assert sum(p.to_local().nbytes for p in model.parameters()) < 1.1 * total / world.size
         return peak[0], read[0]
 

@@ -8,8 +8,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
-from .distributed import World, local
-from .model.trained import TrainedModel
+from ..distributed import World, local
+from .trained import TrainedModel
 
 # What a process keeps whole between the micro-batches of a step. `gradients`: they are reduced over processes once a
 # step. `all`: the weights are also gathered once a step. `nothing`: both happen for each micro-batch.
