@@ -55,7 +55,7 @@ describe('a recipe on a machine', () => {
       { gpus: [{ name: 'RTX 3090', bytes: 25e9 }] },
       {},
       nothing,
-      /^it needs 74\.4 GB per GPU, but RTX 3090 has 25/,
+      /^it needs 74\.3 GB per GPU, but RTX 3090 has 25/,
     ],
     ['too few GPUs', {}, { processes: 2 }, nothing, /^it needs 2 GPUs on this machine, which has 1$/],
     [
