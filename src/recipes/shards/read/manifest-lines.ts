@@ -2,7 +2,7 @@ import { QalignError } from '../../../base/errors.js';
 import { wholeLines } from '../../../base/files/lines.js';
 import type { Stores } from '../store/store.js';
 import { openNamed } from './open-named.js';
-import { withoutKey, type ReadOptions, type Sample } from './sample.js';
+import { withoutKey, type PendingSample, type ReadOptions, type Sample } from './sample.js';
 
 /** Fields of a line that can name the picture or clip, in order of preference. */
 export const NAME_FIELDS = ['path', 'url', 'input', 'image_path', 'video_path', 'file_name', 'file', 'image', 'video'];
@@ -21,7 +21,7 @@ export async function* readManifestLines(
   shard: string,
   stores: Stores,
   options: ReadOptions,
-): AsyncGenerator<() => Promise<Sample>, void, undefined> {
+): AsyncGenerator<PendingSample, void, undefined> {
   const damaged = (line: number, what: string): QalignError =>
     new QalignError('SHARD_DAMAGED', `Line ${line} of ${shard} ${what}.`);
   let read = 0;
@@ -35,10 +35,9 @@ export async function* readManifestLines(
     if (typeof name !== 'string')
       throw damaged(number, `names no picture or clip; give it one of ${NAME_FIELDS.join(', ')}`);
     const key = keyOf(row, name);
-    yield async () =>
-      key === undefined
-        ? withoutKey(shard, name, `Line ${number}`)
-        : openNamed(key, name, shard, stores, options);
+    const open = async (): Promise<Sample> =>
+      key === undefined ? withoutKey(shard, name, `Line ${number}`) : openNamed(key, name, shard, stores, options);
+    yield { bytes: 0, open };
   }
 }
 

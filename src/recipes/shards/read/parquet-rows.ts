@@ -4,7 +4,7 @@ import { QalignError } from '../../../base/errors.js';
 import type { Stores } from '../store/store.js';
 import { KEY_FIELDS, keyOf, NAME_FIELDS } from './manifest-lines.js';
 import { openNamed } from './open-named.js';
-import { sampleOfBytes, failedSample, tooLarge, withoutKey, type ReadOptions, type Sample } from './sample.js';
+import { sampleOfBytes, failedSample, tooLarge, withoutKey, type PendingSample, type ReadOptions, type Sample } from './sample.js';
 
 /** Columns that can hold the bytes of a picture or clip, alone or as `{bytes, path}` of Hugging Face. */
 const BYTE_FIELDS = ['image', 'img', 'picture', 'video', 'bytes', 'image_bytes', 'jpg', 'jpeg', 'png', 'webp', 'mp4'];
@@ -24,7 +24,7 @@ export async function* readParquetRows(
   byteLength: number,
   stores: Stores,
   options: ReadOptions,
-): AsyncGenerator<() => Promise<Sample>, void, undefined> {
+): AsyncGenerator<PendingSample, void, undefined> {
   const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
   const { compressors } = await import('hyparquet-compressors');
   const store = await stores.of(shard);
@@ -56,7 +56,11 @@ export async function* readParquetRows(
     }).catch((cause: unknown) => {
       throw damaged(shard, cause);
     });
-    for (const [at, row] of rows.entries()) yield () => sampleOf(row, media, shard, rowStart + at, stores, options);
+    for (const [at, row] of rows.entries())
+      yield {
+        bytes: contentOf(row[media]).bytes?.length ?? 0,
+        open: () => sampleOf(row, media, shard, rowStart + at, stores, options),
+      };
   }
 }
 
@@ -80,22 +84,29 @@ async function sampleOf(
   stores: Stores,
   options: ReadOptions,
 ): Promise<Sample> {
-  const cell = row[media];
-  const { bytes, path } =
-    cell instanceof Uint8Array || typeof cell === 'string' || cell === null || cell === undefined
-      ? { bytes: cell instanceof Uint8Array ? cell : undefined, path: cell }
-      : (cell as { readonly bytes?: unknown; readonly path?: unknown });
-  const name = typeof path === 'string' && path !== '' ? path : undefined;
+  const { bytes, name } = contentOf(row[media]);
   const input = name ?? `${basename(shard)}#${at}`;
   const key = keyOf(row, name ?? String(at));
   if (key === undefined) return withoutKey(shard, input, `Row ${at} (counted from 0)`);
-  if (bytes instanceof Uint8Array)
+  if (bytes !== undefined)
     return bytes.length > options.most
       ? failedSample(key, input, tooLarge(input, bytes.length, options.most))
       : sampleOfBytes(key, input, bytes);
   if (name !== undefined) return openNamed(key, name, shard, stores, options);
   const error = new QalignError('MEDIA_NOT_FOUND', `Row ${at} of ${shard} has no picture or clip in ${media}.`);
   return failedSample(key, input, error);
+}
+
+/** The bytes or the name of a cell: bytes, a text, or an object of both. */
+function contentOf(cell: unknown): { readonly bytes?: Uint8Array | undefined; readonly name?: string | undefined } {
+  if (cell instanceof Uint8Array) return { bytes: cell };
+  if (typeof cell === 'string') return cell === '' ? {} : { name: cell };
+  if (typeof cell !== 'object' || cell === null) return {};
+  const { bytes, path } = cell as { readonly bytes?: unknown; readonly path?: unknown };
+  return {
+    ...(bytes instanceof Uint8Array ? { bytes } : {}),
+    ...(typeof path === 'string' && path !== '' ? { name: path } : {}),
+  };
 }
 
 function damaged(shard: string, cause: unknown): QalignError {

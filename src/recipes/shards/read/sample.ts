@@ -12,6 +12,13 @@ export interface Sample {
   readonly bytes: number;
 }
 
+/** A sample that is opened when its turn comes. */
+export interface PendingSample {
+  /** Bytes that it already holds in memory. */
+  readonly bytes: number;
+  open(): Promise<Sample>;
+}
+
 /** How samples of every kind of shard are read. */
 export interface ReadOptions {
   /** Fetch media that are http(s) URLs. */
