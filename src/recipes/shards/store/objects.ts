@@ -7,7 +7,7 @@ import { guardWrite } from '../../../base/files/unwritable.js';
 import { globMatcher, isGlob } from '../../../media/find/glob-pattern.js';
 import { parseS3 } from '../names.js';
 import { withRetries } from './retry.js';
-import { asStorageError, canPass, isAbsent, isTaken, openS3, type S3Requests } from './s3-client.js';
+import { asStorageError, canPass, cutAnswer, isAbsent, isTaken, openS3, type S3Requests } from './s3-client.js';
 import type { Store, StoreDraft, StoreOptions } from './store.js';
 
 /** Object storage. Drafts are files of the temporary folder, because a put needs to know its length. */
@@ -39,7 +39,7 @@ export async function openObjects(
             const parts: Uint8Array[] = [];
             for await (const part of bytes) parts.push(part);
             const whole = Buffer.concat(parts);
-            if (whole.length !== to - from) throw new Error('the answer was cut');
+            if (whole.length !== to - from) throw cutAnswer();
             return whole;
           }),
     stream: (uri) => streamOf(uri, requests, options),
@@ -70,7 +70,7 @@ async function* streamOf(
   let [at, size, etag]: [number, number | undefined, string | undefined] = [0, undefined, undefined];
   const next = async (chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> => {
     const found = await chunks.next();
-    if (found.done === true && at < (size ?? 0)) throw new Error('the answer was cut');
+    if (found.done === true && at < (size ?? 0)) throw cutAnswer();
     return found;
   };
   let chunks: AsyncIterator<Uint8Array> | undefined;
