@@ -96,7 +96,11 @@ export const SCORE_FLAGS = {
       choices: ['bar', 'json'],
       help: 'bar: a progress line on stderr (default); json: a JSON line on stdout for each event',
     },
-    'shard-worker': { type: 'boolean', hidden: true, help: 'read shards as JSON lines from stdin, write events to stdout' },
+    'shard-worker': {
+      type: 'boolean',
+      hidden: true,
+      help: 'read shards as JSON lines from stdin, write events to stdout',
+    },
   }),
   ...inGroup('output', {
     out: {

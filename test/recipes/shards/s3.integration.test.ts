@@ -1,4 +1,10 @@
-import { CreateBucketCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { expandShards } from '../../../src/recipes/shards/expand.js';
 import { createStores } from '../../../src/recipes/shards/store/store.js';
@@ -99,11 +105,15 @@ describe.skipIf(packages instanceof Error)('shards in object storage', () => {
       await proxy.stop();
     }
     for (const name of ['a', 'b'])
-      expect(await bytesOf(`${out}/${name}.scores.parquet`)).toEqual(await bytesOf(`s3://data/calm/${name}.scores.parquet`));
+      expect(await bytesOf(`${out}/${name}.scores.parquet`)).toEqual(
+        await bytesOf(`s3://data/calm/${name}.scores.parquet`),
+      );
   });
 
   it('fail alone when the storage keeps answering 503', async () => {
-    const proxy = await startProxy(server.url, (_, method, path) => (path.includes('/in/a.tar') && method === 'GET' ? '503' : 'pass'));
+    const proxy = await startProxy(server.url, (_, method, path) =>
+      path.includes('/in/a.tar') && method === 'GET' ? '503' : 'pass',
+    );
     try {
       process.env['AWS_ENDPOINT_URL'] = proxy.url;
       const stores = createStores({ pauses: [10, 10] });

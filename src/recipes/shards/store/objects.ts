@@ -44,17 +44,18 @@ export async function openObjects(
           }),
     stream: (uri) => streamOf(uri, requests, options),
     list: (pattern) => listOf(pattern, requests, options),
-    draft: (uri) => openObjectDraft(uri, (file, length) =>
-      ask(uri, async (bucket, key) => {
-        try {
-          await requests.putNew(bucket, key, file, length);
-          return 'written';
-        } catch (error) {
-          if (isTaken(error)) return 'exists';
-          throw error;
-        }
-      }),
-    ),
+    draft: (uri) =>
+      openObjectDraft(uri, (file, length) =>
+        ask(uri, async (bucket, key) => {
+          try {
+            await requests.putNew(bucket, key, file, length);
+            return 'written';
+          } catch (error) {
+            if (isTaken(error)) return 'exists';
+            throw error;
+          }
+        }),
+      ),
     replace: (uri, text) => ask(uri, (bucket, key) => requests.put(bucket, key, text)),
   };
   return { store, close: () => requests.close() };
@@ -99,7 +100,8 @@ async function* streamOf(
     }
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (isTaken(error)) throw new QalignError('SHARD_DAMAGED', `${uri} was replaced while it was read.`, { cause: error });
+    if (isTaken(error))
+      throw new QalignError('SHARD_DAMAGED', `${uri} was replaced while it was read.`, { cause: error });
     throw asStorageError(error, uri);
   } finally {
     await chunks?.return?.();
@@ -113,7 +115,10 @@ async function* listOf(
 ): AsyncGenerator<string, void, undefined> {
   const { bucket, key } = parseS3(pattern);
   const parts = key.split('/');
-  const fixed = parts.slice(0, parts.findIndex((part) => isGlob(part)));
+  const fixed = parts.slice(
+    0,
+    parts.findIndex((part) => isGlob(part)),
+  );
   const prefix = fixed.map((part) => `${part}/`).join('');
   const matches = globMatcher(key, { dot: false });
   const keys = await withRetries(

@@ -157,7 +157,11 @@ export function asStorageError(error: unknown, uri: string): QalignError {
   const cause = { cause: error };
   if (isAbsent(error)) return new QalignError('SHARD_NOT_FOUND', `${uri} does not exist.`, cause);
   if (canPass(error))
-    return new QalignError('STORAGE_FAILED', `The storage of ${uri} failed again and again (${what}); repeat the command later.`, cause);
+    return new QalignError(
+      'STORAGE_FAILED',
+      `The storage of ${uri} failed again and again (${what}); repeat the command later.`,
+      cause,
+    );
   return new QalignError(
     'STORAGE_REFUSED',
     `The storage refused ${uri} (${what}); check the bucket, the credentials and their rights.`,
