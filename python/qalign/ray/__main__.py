@@ -30,7 +30,9 @@ def main() -> int:
     print_event({"event": "nodes", "nodes": found})
     others = [f"{node}: {version}" for node, version in found.items() if version != job["version"]]
     if others:
-        message = f"qalign {job['version']} is needed on all nodes, but these differ: {'; '.join(others)}. Install it there."
+        message = (
+            f"qalign {job['version']} is needed on all nodes, but these differ: {'; '.join(others)}. Install it there."
+        )
         print_event({"event": "error", "error": {"code": "RAY_NODES_DIFFER", "message": message, "retry": False}})
         return 1
     cpus = job["cpus"] or share_of_cpus(nodes, gpus)

@@ -34,7 +34,7 @@ def drive(
     emit: Callable[[dict], None] = print_event,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Runs the job to its end. Returns whether every shard was computed or named; the last event is `end` or `error`."""
+    """Runs the job to its end; the last event is `end` or `error`. Returns false after an error."""
     told = clock()
     emit(dispatcher.progress())
     try:

@@ -4,7 +4,7 @@ import subprocess
 from math import floor
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 CHECK_S = 120.0
@@ -28,7 +28,10 @@ def working_nodes(resource: str) -> list[dict]:
 
 
 def versions(nodes: list[dict], program: str) -> dict[str, str]:
-    """Name and address of each node → its version of qalign, or what is wrong there."""
+    """Name and address of each node → its version of qalign, or what is wrong there.
+
+    Nodes that are lost meanwhile are left out. A worker that starts there later is compared by its first event.
+    """
     check = ray.remote(version_here)
     asked = {}
     for node in nodes:
@@ -36,14 +39,17 @@ def versions(nodes: list[dict], program: str) -> dict[str, str]:
         name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}:{node['NodeManagerPort']})"
         asked[name] = check.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy).remote(program)
     ray.wait(list(asked.values()), num_returns=len(asked), timeout=CHECK_S)
-    return {name: _answer(answer) for name, answer in asked.items()}
+    answers = {name: _answer(answer) for name, answer in asked.items()}
+    return {name: answer for name, answer in answers.items() if answer is not None}
 
 
-def _answer(answer: ray.ObjectRef) -> str:
+def _answer(answer: ray.ObjectRef) -> str | None:
     try:
         return ray.get(answer, timeout=0)
-    except RayError as error:
-        return f"no answer ({type(error).__name__})"
+    except GetTimeoutError:
+        return f"no answer in {CHECK_S:g} s"
+    except RayError:
+        return None
 
 
 def share_of_cpus(nodes: list[dict], gpus: int) -> int:

@@ -64,7 +64,7 @@ class RayPool:
         except RayError as error:
             del self._slots[place]
             ray.kill(slot.handle)
-            return [{"event": "lost", "reason": _sentence(error), "blame": _blame(error)}]
+            return [_lost(error)]
         if any(event["event"] in ("lost", "error") for event in events):
             self.stop(place)
         else:
@@ -80,10 +80,9 @@ class RayPool:
             self.stop(place)
 
 
-def _blame(error: RayError) -> str:
-    return "node" if isinstance(error, ActorUnavailableError) or "node" in _sentence(error).lower() else "worker"
-
-
-def _sentence(error: RayError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() != ""]
-    return f"{type(error).__name__}: {' '.join(lines)[:500]}"
+def _lost(error: RayError) -> dict:
+    """The event for an actor that does not answer."""
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, ActorUnavailableError) or "node" in text.lower():
+        return {"event": "lost", "reason": "the node of the worker does not answer", "blame": "node"}
+    return {"event": "lost", "reason": f"the actor ended: {type(error).__name__}: {text}", "blame": "worker"}

@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def start_of(pid: int) -> str | None:
-    """The start time of a running process in kernel ticks, which no later process with its pid has. None if it ended."""
+    """The start of a running process in kernel ticks, which no later process with its pid has. None after its end."""
     try:
         # the second field can contain spaces and brackets, so fields are counted from the last bracket
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()

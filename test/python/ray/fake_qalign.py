@@ -1,8 +1,8 @@
 """A shard worker that needs no model, for tests of the cluster. It follows `src/recipes/shards/events.ts`.
 
-`fake_qalign.py --version` prints 0.1.0, or $FAKE_VERSION. Otherwise each line of stdin is a shard, computed in $FAKE_STEPS
-steps of 0.1 s (10) and committed to the folder after `--out`. The name of a shard says what happens with it: `kills`
-ends the worker, `fails` fails, `hangs` never ends.
+`fake_qalign.py --version` prints 0.1.0, or $FAKE_VERSION. Otherwise each line of stdin is a shard. It is computed in
+$FAKE_STEPS steps of 0.1 s (10) and committed to the folder after `--out`. The name of a shard says what happens with
+it: `kills` ends the worker, `fails` fails, `hangs` never ends.
 """
 
 import json
