@@ -10,6 +10,8 @@ from .dispatcher import Action, Dispatcher
 
 POLL_S = 1.0
 PROGRESS_S = 2.0
+HEARTBEAT_S = 30.0
+"""Progress without a change; a client takes a longer silence for a lost connection."""
 
 
 class Pool(Protocol):
@@ -35,8 +37,8 @@ def drive(
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
     """Runs the job to its end; the last event is `end` or `error`. Returns false after an error."""
-    told = clock()
-    emit(dispatcher.progress())
+    told_at, told = clock(), dispatcher.progress()
+    emit(told)
     try:
         while True:
             for action in dispatcher.actions(clock()):
@@ -47,9 +49,10 @@ def drive(
             for place, event in pool.poll(POLL_S):
                 dispatcher.take(place, event, clock())
             _tell(dispatcher, emit)
-            if clock() - told >= PROGRESS_S:
-                told = clock()
-                emit(dispatcher.progress())
+            waited = clock() - told_at
+            if waited >= PROGRESS_S and (waited >= HEARTBEAT_S or dispatcher.progress() != told):
+                told_at, told = clock(), dispatcher.progress()
+                emit(told)
     finally:
         pool.close()
     emit(dispatcher.progress())
