@@ -50,7 +50,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   sharp: ['src/media/'],
   'ffmpeg-static': ['src/media/'],
   'libheif-js': ['src/media/decode/'],
-  undici: ['src/media/', 'src/recipes/shards/ray/log-lines.ts'],
+  undici: ['src/media/', 'src/recipes/shards/ray/'],
   express: ['src/server/'],
 };
 /** Packages with one importing file, at any path. */

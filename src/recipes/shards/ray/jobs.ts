@@ -36,7 +36,7 @@ export interface RayJobs {
 
 /** @throws QalignError RAY_HEAD_FAILED if the head is gone or refuses, CANCELLED */
 export function openRayJobs(head: RayHead, signal?: AbortSignal): RayJobs {
-  const ask = async (method: string, path: string, body?: Uint8Array | object): Promise<Answer> =>
+  const ask = async (method: Question['method'], path: string, body?: Uint8Array | object): Promise<Answer> =>
     askHead(head, { method, path, body }, signal);
 
   return {
@@ -83,7 +83,7 @@ interface Answer {
 }
 
 interface Question {
-  readonly method: string;
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly path: string;
   readonly body?: Uint8Array | object | undefined;
 }
@@ -106,18 +106,19 @@ async function askHead(head: RayHead, question: Question, signal: AbortSignal | 
 async function askOnce(head: RayHead, { method, path, body }: Question, own?: AbortSignal): Promise<Answer> {
   const { signal, release } = deadline(ANSWER_MS, () => new Error(`no answer within ${ANSWER_MS / 1000} s`), own);
   const isBytes = body instanceof Uint8Array;
+  // not fetch: it sends the headers of a browser, and Ray refuses those
+  const { request } = await import('undici');
   try {
-    const answer = await fetch(`${head.url}${path}`, {
+    const answer = await request(`${head.url}${path}`, {
       method,
-      redirect: 'manual',
       signal,
       headers: {
         'content-type': isBytes ? 'application/octet-stream' : 'application/json',
         ...authorization(head),
       },
-      ...(body === undefined ? {} : { body: isBytes ? Buffer.from(body) : JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: isBytes ? body : JSON.stringify(body) }),
     });
-    return { status: answer.status, text: await answer.text() };
+    return { status: answer.statusCode, text: await answer.body.text() };
   } finally {
     release();
   }

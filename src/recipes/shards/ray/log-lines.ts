@@ -10,9 +10,15 @@ const SILENCE_MS = 120_000;
  * is lost or silent for two minutes. The last line without an end is left out.
  */
 export async function* logLines(head: RayHead, id: string, signal: AbortSignal): AsyncGenerator<string, void> {
-  const { WebSocket } = await import('undici'); // that of Node 20 takes no headers
+  const { Agent, WebSocket } = await import('undici'); // Node 20 has none that takes headers
+  // the dashboard of Ray 2.60 closes a compressed connection without sending anything
+  const agent = new Agent().compose((dispatch) => (options, handler) => {
+    const headers = Object.entries(options.headers ?? {}).filter(([name]) => name !== 'sec-websocket-extensions');
+    return dispatch({ ...options, headers: Object.fromEntries(headers) as Record<string, string> }, handler);
+  });
   const socket = new WebSocket(`${head.url.replace(/^http/, 'ws')}/api/jobs/${id}/logs/tail`, {
     headers: authorization(head),
+    dispatcher: agent,
   });
   const texts: string[] = [];
   let isOpen = true;
@@ -45,5 +51,6 @@ export async function* logLines(head: RayHead, id: string, signal: AbortSignal):
     clearTimeout(silence);
     signal.removeEventListener('abort', end);
     socket.close();
+    void agent.destroy();
   }
 }
