@@ -44,7 +44,7 @@ function commandPart(title: string, command: Command): string {
     ...(command.description ?? '').split('\n').map((line) => prose(line)),
     ...groups.flatMap((group) => [
       group === undefined ? '' : `**${sentence(group).replace(/\.$/, '')}**`,
-      flagTable(Object.entries(command.flags).filter(([, flag]) => flag.group === group)),
+      flagTable(Object.entries(command.flags).filter(([, flag]) => flag.group === group && flag.hidden !== true)),
     ]),
     command.examples.length === 1 ? 'Example:' : 'Examples:',
     block('sh', command.examples.join('\n')),

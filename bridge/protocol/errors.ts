@@ -101,6 +101,13 @@ export const ERROR_CODES = {
   MEDIA_URL_FAILED: row('media', 502, true, 'The URL could not be fetched.'),
   FFMPEG_NOT_FOUND: row('media', 503, false, 'No ffmpeg was found.'),
   FFMPEG_CRASHED: row('media', 500, false, 'ffmpeg crashed.'),
+  // shards of a data set, and the storage that holds them
+  SHARD_NOT_FOUND: row('dataset', 404, false, 'No shard has this name or matches this pattern.'),
+  SHARD_DAMAGED: row('dataset', 422, false, 'A shard is damaged, incomplete or of an unknown form.'),
+  SHARD_KEY_MISSING: row('dataset', 422, false, 'A sample of a shard has no key.'),
+  STORAGE_FAILED: row('dataset', 502, true, 'The object storage did not answer, also not when asked again.'),
+  STORAGE_REFUSED: row('dataset', 403, false, 'The object storage refused the request.'),
+  PACKAGE_MISSING: row('config', 503, false, 'An optional package of npm is not installed.'),
   // service: errors of an HTTP request
   MALFORMED: row('service', 400, false, 'The body, a header or a parameter cannot be parsed.'),
   UNAUTHORIZED: row('service', 401, false, 'The API key is missing or unknown.'),

@@ -19,6 +19,8 @@ export interface Flag {
   readonly help: string;
   /** The heading under which help shows it. */
   readonly group?: string;
+  /** For other programs of qalign: neither help nor the reference shows it. */
+  readonly hidden?: true;
 }
 export type Flags = Readonly<Record<string, Flag>>;
 

@@ -4,6 +4,7 @@ import { QalignError } from '../base/errors.js';
 import type { Lane } from '../base/lane.js';
 import type { OnStage } from '../base/stage.js';
 import { costOf } from '../media/resample/smart-size.js';
+import type { BatchGroup, BatchPlace } from './batch-group.js';
 import { askWorker } from './messages.js';
 import { JobQueue, type Job, type PromptAnswer, type Work } from './queue.js';
 import type { DeviceState, Slot } from './slot.js';
@@ -27,6 +28,8 @@ export interface ItemOptions {
   readonly lane?: Lane;
   /** Items with the same ticket stay together in the queue. See Engine.ticket. */
   readonly ticket?: number;
+  /** A place in a group of items that are sent together and with no others. */
+  readonly place?: BatchPlace;
   /** W3C trace context, passed to the worker. */
   readonly traceparent?: string;
   /** Called with the waiting and compute time, once per batch that answered the item. */
@@ -125,12 +128,26 @@ export class Pool {
         losses: 0,
         suspect: work.suspect ?? false,
         batchLimit: Infinity,
+        group: options.place?.group,
       };
       if (signal !== undefined) setMaxListeners(0, signal); // one signal per run is common and not a leak
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#queue.push(job);
-      this.pump();
+      if (options.place === undefined) this.#push([job]);
+      else (options.place.group as BatchGroup<Job>).take(options.place.at, job, (jobs) => this.#pushTogether(jobs));
     });
+  }
+
+  /** One ticket keeps the items of a group together and in order. */
+  #pushTogether(jobs: readonly Job[]): void {
+    const ticket = this.#sequence++;
+    const wanted = jobs.filter((job) => job.signal?.aborted !== true);
+    if (!this.#closed) this.#push(wanted.map((job) => Object.assign(job, { ticket })));
+    else for (const job of wanted) job.reject(new QalignError('BRIDGE_CLOSED', 'The engine is closed.'));
+  }
+
+  #push(jobs: readonly Job[]): void {
+    for (const job of jobs) this.#queue.push(job);
+    this.pump();
   }
 
   /** Assigns work until no worker has a credit or the queue is empty. */
@@ -228,8 +245,10 @@ export class Pool {
         job.reject(error); // clip.ts retries the clip as a whole
       else if (isLoss(error)) {
         job.losses++;
-        job.suspect = true;
-        if (job.losses > 1) job.reject(error);
+        // a group is sent again as a whole, so that its batch stays the same; then its items are sent alone
+        const most = job.group === undefined ? 1 : 2;
+        job.suspect = job.losses >= most;
+        if (job.losses > most) job.reject(error);
         else again.push(job);
       } else if (batch.length === 1) job.reject(error);
       else {

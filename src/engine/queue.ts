@@ -74,7 +74,7 @@ export interface Job extends Work {
    * Position in the lane. Items of one caller share a ticket and stay together, even if they are ready at different
    * times.
    */
-  readonly ticket: number;
+  ticket: number;
   readonly traceparent: string | undefined;
   readonly onStage?: OnStage | undefined;
   /** Time of the request in ms of performance.now(). */
@@ -88,6 +88,8 @@ export interface Job extends Work {
   suspect: boolean;
   /** Largest batch that can contain it. Halved when memory runs out. */
   batchLimit: number;
+  /** Items of different groups are in different batches. */
+  readonly group?: object | undefined;
 }
 
 /**
@@ -175,7 +177,7 @@ export class JobQueue {
       const job = this.#lanes[lane][at] as Job;
       const alone = [first, job].some((one) => one.suspect || one.step !== undefined);
       const limit = Math.min(job.batchLimit, first.batchLimit);
-      if (alone || batch.length >= limit || frames + job.frames > maxFrames) break;
+      if (job.group !== first.group || alone || batch.length >= limit || frames + job.frames > maxFrames) break;
       batch.push(job);
       frames += job.frames;
     }

@@ -103,7 +103,7 @@ export async function isSpecial(path: string): Promise<boolean> {
 }
 
 /** A rename is durable only after its folder is synced. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder: FileHandle = await open(path);
   await folder.sync().finally(() => folder.close());
 }

@@ -74,6 +74,30 @@ export const SCORE_FLAGS = {
       help: 'auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), eight: 8 or --max-frames, evenly spaced, as models of transformers get them',
     },
   }),
+  ...inGroup('shards', {
+    shards: {
+      type: 'string',
+      multiple: true,
+      value: 'PATTERN',
+      help: 'score shards of a data set: WebDataset tars, Parquet and JSONL, local or s3://. A name with braces such as {00000..00099}, a glob, or a list of them (.txt); further inputs are patterns too. --out is then a folder, with one result for each shard',
+    },
+    shard: {
+      type: 'string',
+      value: 'I/N',
+      help: 'score every N-th shard of the list, beginning with shard I (from 1 to N), for schedulers that give each process a number',
+    },
+    keep: {
+      type: 'string',
+      value: 'CONDITION',
+      help: 'also write the keys of good items to a text file for each shard, for example score>=3.5 or "score>=3.5 and width>=512"',
+    },
+    progress: {
+      type: 'string',
+      choices: ['bar', 'json'],
+      help: 'bar: a progress line on stderr (default); json: a JSON line on stdout for each event',
+    },
+    'shard-worker': { type: 'boolean', hidden: true, help: 'read shards as JSON lines from stdin, write events to stdout' },
+  }),
   ...inGroup('output', {
     out: {
       type: 'string',

@@ -27,7 +27,9 @@ export interface ModelPlan {
  *
  * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID, TASK_UNSUPPORTED; USAGE if two names are the same model
  */
-export async function planModels(request: ScoreRequest): Promise<ModelPlan[]> {
+export async function planModels(
+  request: Pick<ScoreRequest, 'calibration' | 'scorers' | 'tasks'>,
+): Promise<ModelPlan[]> {
   const calibratorOf = await calibratorsOf(request.calibration);
   const plans: ModelPlan[] = [];
   for (const options of request.scorers) {

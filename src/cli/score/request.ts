@@ -51,7 +51,7 @@ export interface ScoreRequest {
   readonly scorers: readonly ScorerOptions[];
 }
 
-type ScoreFlags = FlagValues<typeof SCORE_FLAGS>;
+export type ScoreFlags = FlagValues<typeof SCORE_FLAGS>;
 
 /** Reads the flags and checks their combinations. @throws QalignError USAGE */
 export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): ScoreRequest {
@@ -157,7 +157,7 @@ function mapOf(flags: ScoreFlags): MapOptions | undefined {
   return options;
 }
 
-function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOptions {
+export function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOptions {
   return {
     model,
     base: flags.base,
@@ -234,7 +234,7 @@ function bestOf(flags: ScoreFlags): Best | undefined {
   return bottom === undefined ? undefined : { count: bottom, order: 'bottom' };
 }
 
-function wholeNumber(flags: ScoreFlags, name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch'): number | undefined {
+export function wholeNumber(flags: ScoreFlags, name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch'): number | undefined {
   const value = flags[name];
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))
     throw usage(`--${name} must be a whole number of at least 1, not ${value}`);
@@ -258,6 +258,6 @@ function formatOf(path: string): ScoreFormat {
   );
 }
 
-function usage(problem: string): QalignError {
+export function usage(problem: string): QalignError {
   return new QalignError('USAGE', `qalign score: ${problem}.`);
 }

@@ -1,7 +1,9 @@
 import { expandSources } from '../../media/sources.js';
-import { defineCommand } from '../command.js';
+import type { Scorer, ScorerOptions } from '../../recipes/score/scorer.js';
+import { defineCommand, type CommandContext } from '../command.js';
 import { SCORE_FLAGS } from './flags.js';
 import { runScore } from './run.js';
+import { readShardFlags, requireNoShardFlags, wantsShards } from './shard-request.js';
 
 export const score = defineCommand({
   name: 'score',
@@ -17,13 +19,19 @@ export const score = defineCommand({
     'qalign score photos/ --map --map-out maps/ --out maps.jsonl',
     'qalign score clip.mp4 --per-frame --format csv --fields input,score,frame_curve.p5,frame_curve.min',
     'qalign score photos/ --out compact.jsonl --compact --quiet',
+    "qalign score --shards 'data/{00000..00099}.tar' --out scores/ --keep 'score>=3.5'",
   ],
   flags: SCORE_FLAGS,
-  run: (context) =>
-    runScore(context, {
-      // imported on demand: loading the bridge, the engine and the decoders takes half a second
-      createScorer: async (options) =>
-        (await import('../../recipes/score/create-scorer.js')).createScorerWith(context.waiting, options),
-      expandSources,
-    }),
+  async run(context) {
+    // imported on demand: loading the bridge, the engine and the decoders takes half a second
+    const createScorer = async (options: ScorerOptions): Promise<Scorer> =>
+      (await import('../../recipes/score/create-scorer.js')).createScorerWith(context.waiting, options);
+    if (!wantsShards(context.flags)) {
+      requireNoShardFlags(context.flags);
+      return runScore(context, { createScorer, expandSources });
+    }
+    const request = readShardFlags(context.flags, context.args);
+    const { runShardCommand } = await import('./run-shards.js');
+    return runShardCommand(context as unknown as CommandContext, request, createScorer);
+  },
 });

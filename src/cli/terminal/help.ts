@@ -45,7 +45,7 @@ export function groupHelp(group: CommandGroup, screen: Screen): string {
 }
 
 export function commandHelp(command: Command, screen: Screen): string {
-  const flags = Object.entries<Flag>({ ...command.flags, ...GENERAL_FLAGS });
+  const flags = Object.entries<Flag>({ ...command.flags, ...GENERAL_FLAGS }).filter(([, flag]) => flag.hidden !== true);
   return [
     ...wrap(`qalign ${command.name}: ${command.summary}`, screen.columns),
     '',

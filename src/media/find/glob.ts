@@ -33,6 +33,20 @@ export async function* expandGlob(
     yield failedSource(pattern, new QalignError('MEDIA_NOT_FOUND', `No file matches ${pattern}; check the pattern.`));
 }
 
+/**
+ * Returns the regular files that a pattern matches, whatever their content, in the order of their names. Names that
+ * begin with a dot need a pattern that does. @throws QalignError MEDIA_UNREADABLE for a folder that cannot be read
+ */
+export async function* filesMatching(
+  pattern: string,
+  signal?: AbortSignal,
+): AsyncGenerator<string, void, undefined> {
+  for await (const found of walkGlob(pattern, { signal })) {
+    if ('error' in found) throw found.error;
+    if (!('passed' in found)) yield pathText(found.path);
+  }
+}
+
 interface Plan {
   readonly filter: NameFilter;
   readonly options: ExpandOptions;

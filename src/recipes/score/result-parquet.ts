@@ -1,7 +1,7 @@
 import type { SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { SCHEMA_VERSION } from '../../api/result.js';
-import { openDraft } from '../../base/files/draft.js';
+import { openDraft, type OpenDraft } from '../../base/files/draft.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { packageVersion } from '../../base/package-root.js';
 import type { Column, ColumnType } from './layout/column.js';
@@ -14,6 +14,10 @@ import { reasonOf } from '../../base/files/reason.js';
 export interface ParquetOptions {
   readonly layout?: ResultLayout | undefined;
   readonly severalModels?: boolean | undefined;
+  /** The draft to write, instead of one beside the file. */
+  readonly draft?: Pick<OpenDraft, 'file' | 'discard'> & { commit(): Promise<unknown> } | undefined;
+  /** Further metadata by key, asked for at the end. */
+  readonly metadata?: (() => Readonly<Record<string, object>>) | undefined;
 }
 
 /** Rows per row group. They are held in memory until the group is written; readers read one group at a time. */
@@ -55,11 +59,11 @@ function elementsOf({ name, type }: Column): SchemaElement[] {
  */
 export async function openParquetFile(
   path: string,
-  { layout = FULL_LAYOUT, severalModels = false }: ParquetOptions = {},
+  { layout = FULL_LAYOUT, severalModels = false, draft: given, metadata = () => ({}) }: ParquetOptions = {},
 ): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
     guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); its rows were discarded.`);
-  const draft = await guard(() => openDraft(path));
+  const draft = given ?? (await guard(() => openDraft(path)));
   const columns = [...layout.columns, ...layout.lists];
   const bytes = new ByteWriter();
   const parquet = new ParquetWriter({
@@ -69,7 +73,8 @@ export async function openParquetFile(
   });
   let meta = emptyMeta([]);
   const describe = (): void => {
-    parquet.kvMetadata = [{ key: 'qalign', value: JSON.stringify(described(meta, layout, severalModels)) }];
+    const all = { qalign: described(meta, layout, severalModels), ...metadata() };
+    parquet.kvMetadata = Object.entries(all).map(([key, value]) => ({ key, value: JSON.stringify(value) }));
   };
   describe();
   /** Writes the encoded bytes to the file, so that memory holds at most one group. */
@@ -101,6 +106,7 @@ export async function openParquetFile(
     async close() {
       await guard(async () => {
         if (held.length > 0) await writeGroup();
+        describe();
         await parquet.finish();
         await flush();
         await draft.commit();

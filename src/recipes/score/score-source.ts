@@ -40,6 +40,23 @@ export async function scoreSource(
   tasks: readonly Task[],
   call: CallOptions,
 ): Promise<ScoreOutcome[]> {
+  const { place, ...others } = call;
+  if (place === undefined) return scoreOne(session, source, tasks, call);
+  try {
+    if (source.kind === 'image' && call.map === undefined) return await scoreOne(session, source, tasks, call);
+    place.group.giveUp(place.at);
+    return await scoreOne(session, source, tasks, others);
+  } finally {
+    place.group.giveUp(place.at); // a picture that was not sent must not hold the others
+  }
+}
+
+async function scoreOne(
+  session: ScoringSession,
+  source: ScoreSource,
+  tasks: readonly Task[],
+  call: CallOptions,
+): Promise<ScoreOutcome[]> {
   const able = tasks.filter((task) => source.error !== undefined || canRate(session.choice, call.prompt, task, source));
   const scored = able.length === 0 ? undefined : await ask(session, source, able, call);
   return Promise.all(
@@ -103,6 +120,7 @@ async function prepareAndAsk(
   };
   const place = {
     lane,
+    ...(call.place === undefined ? {} : { place: call.place }),
     ...(ticket === undefined ? {} : { ticket }),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(onStage === undefined ? {} : { onStage }),

@@ -132,6 +132,7 @@ const SCORE_OPTIONS: Rules<ScoreOptions> = {
   limits,
   lane: oneOf(['interactive', 'bulk']),
   ticket: number,
+  place: object,
   traceparent: text,
   onStage: call,
 };

@@ -3,7 +3,7 @@ import type { Precision, WarmUp } from '../../../bridge/protocol/models.js';
 import type { View } from '../../../bridge/protocol/views.js';
 import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
-import type { BatchReport, ChatPrompt, ClipSource, EngineStats, ItemOptions, Visual } from '../../engine/index.js';
+import type { BatchPlace, BatchReport, ChatPrompt, ClipSource, EngineStats, ItemOptions, Visual } from '../../engine/index.js';
 import type { ModelChoice } from '../../config/models.js';
 import type { Logger } from '../../base/logger.js';
 import type { DecodeBudget } from '../../media/budget/decode-budget.js';
@@ -253,6 +253,12 @@ export interface ScoreOptions {
    * @default a new ticket for each input
    */
   readonly ticket?: number | undefined;
+  /**
+   * A place in a group of pictures that are computed in one batch, with no others. For results with the same bytes in
+   * every run. Clips do not use it.
+   * @default none
+   */
+  readonly place?: BatchPlace | undefined;
   /**
    * W3C trace context, for the log of the worker.
    * @default none

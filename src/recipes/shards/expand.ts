@@ -1,0 +1,102 @@
+import { QalignError } from '../../base/errors.js';
+import { wholeLines } from '../../base/files/lines.js';
+import { isGlob } from '../../media/find/glob-pattern.js';
+import { expandBraces } from './braces.js';
+import type { ShardLine } from './events.js';
+import { commonFolder, kindOfShard, outputName, type ShardFormat } from './names.js';
+import { createStores, type Stores } from './store/store.js';
+
+/** Which shards of a list a run takes, and how its results are named. */
+export interface ExpandShardsOptions {
+  /**
+   * Format of the results.
+   * @default 'parquet'
+   */
+  readonly format?: ShardFormat | undefined;
+  /** Ends the search. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Endings of files with a pattern on each line. */
+const LISTS = ['.txt', '.list'];
+
+/**
+ * Expands patterns to shards, sorted by name and without repetitions. A pattern is a name with braces (`{000..099}`),
+ * a glob, or a file `.txt` or `.list` with a pattern on each line; each of them local or `s3://`. Names without
+ * wildcards are not looked up here.
+ *
+ * @throws QalignError SHARD_NOT_FOUND for a glob without a match and a missing list; USAGE for an unknown ending or two
+ *   shards whose results would have the same name
+ */
+export async function expandShards(
+  patterns: readonly string[],
+  { format = 'parquet', signal }: ExpandShardsOptions = {},
+): Promise<ShardLine[]> {
+  const stores = createStores({ signal });
+  const names = new Set<string>();
+  try {
+    for (const pattern of patterns) for await (const name of namesOf(pattern, stores)) names.add(name);
+  } finally {
+    await stores.close();
+  }
+  const shards = [...names].sort((a, b) => (a < b ? -1 : 1));
+  for (const shard of shards) kindOfShard(shard);
+  const folder = commonFolder(shards);
+  const byOutput = new Map<string, string>();
+  return shards.map((shard, index) => {
+    const output = outputName(shard, format, folder);
+    const other = byOutput.get(output);
+    if (other !== undefined)
+      throw new QalignError('USAGE', `The results of ${other} and ${shard} would have the same name; rename one of them.`);
+    byOutput.set(output, shard);
+    return { shard, index, output };
+  });
+}
+
+async function* namesOf(pattern: string, stores: Stores, inList = false): AsyncGenerator<string, void, undefined> {
+  for (const name of expandBraces(pattern)) {
+    if (LISTS.some((ending) => name.endsWith(ending)) && !inList) yield* listedIn(name, stores);
+    else if (!isGlob(name)) yield name;
+    else {
+      let isEmpty = true;
+      for await (const found of (await stores.of(name)).list(name)) {
+        isEmpty = false;
+        yield found;
+      }
+      if (isEmpty) throw new QalignError('SHARD_NOT_FOUND', `No shard matches ${name}; check the pattern.`);
+    }
+  }
+}
+
+/** Relative names in a list are relative to the current folder, as on the command line. */
+async function* listedIn(list: string, stores: Stores): AsyncGenerator<string, void, undefined> {
+  const store = await stores.of(list);
+  if ((await store.stat(list)) === undefined)
+    throw new QalignError('SHARD_NOT_FOUND', `The list ${list} does not exist.`);
+  for await (const { text } of wholeLines(store.stream(list), { tail: true })) {
+    const line = text.trim();
+    if (line !== '' && !line.startsWith('#')) yield* namesOf(line, stores, true);
+  }
+}
+
+/** `i/n` of `--shard`: the shards whose position in the list is i - 1 + k · n. `i` is from 1 to n. */
+export interface ShardPart {
+  readonly index: number;
+  readonly of: number;
+}
+
+/** @throws QalignError USAGE */
+export function parsePart(text: string): ShardPart {
+  const [, index, of] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
+  const part = { index: Number(index), of: Number(of) };
+  if (index !== undefined && part.index >= 1 && part.index <= part.of) return part;
+  throw new QalignError(
+    'USAGE',
+    `--shard must be I/N with I from 1 to N, for example 3/16, not ${text}; schedulers that count from 0 add 1.`,
+  );
+}
+
+/** The shards of a part, in the order of the list. Their `index` stays that of the whole list. */
+export const partOf = (shards: readonly ShardLine[], part: ShardPart | undefined): ShardLine[] =>
+  shards.filter(({ index }) => part === undefined || index % part.of === part.index - 1);
+

@@ -1,0 +1,142 @@
+// the only file that imports the SDK of object storage; the package is optional
+import { createReadStream } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { QalignError } from '../../../base/errors.js';
+import type { Stored } from './store.js';
+
+const PACKAGE = '@aws-sdk/client-s3';
+/** The version of the tests. */
+const VERSION = '3.1175.0';
+const CONNECT_MS = 10_000;
+/** Longest time without a byte. */
+const SILENT_MS = 60_000;
+
+/** The requests that qalign sends to object storage. Errors are those of the SDK; see `asStorageError`. */
+export interface S3Requests {
+  head(bucket: string, key: string): Promise<Stored>;
+  /** Reads from byte `from`, to the end or up to byte `to`. `etag`: fails if the object has changed. */
+  get(
+    bucket: string,
+    key: string,
+    range: { readonly from: number; readonly to?: number; readonly etag?: string | undefined },
+  ): Promise<{ readonly bytes: AsyncIterable<Uint8Array>; readonly etag: string | undefined; readonly length: number }>;
+  /** Yields keys in order of their names. */
+  list(bucket: string, prefix: string): AsyncIterable<string>;
+  /** Sends a file of `length` bytes, if nothing has this name. */
+  putNew(bucket: string, key: string, file: FileHandle, length: number): Promise<void>;
+  put(bucket: string, key: string, text: string): Promise<void>;
+  close(): void;
+}
+
+type Sdk = typeof import('@aws-sdk/client-s3');
+
+async function load(): Promise<Sdk> {
+  try {
+    return await import('@aws-sdk/client-s3');
+  } catch (cause) {
+    throw new QalignError(
+      'PACKAGE_MISSING',
+      `s3:// needs the package ${PACKAGE}; install it beside qalign: npm install ${PACKAGE}@${VERSION} (with -g if qalign was installed with -g).`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Opens a client. Credentials, region and endpoint come from the environment and the files of the SDK; with
+ * AWS_ENDPOINT_URL, buckets are parts of the path, as other servers expect.
+ *
+ * @throws QalignError PACKAGE_MISSING
+ */
+export async function openS3(signal?: AbortSignal): Promise<S3Requests> {
+  const sdk = await load();
+  const hasEndpoint = (process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL'] ?? '') !== '';
+  const hasRegion = (process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'] ?? '') !== '';
+  const client: S3Client = new sdk.S3Client({
+    maxAttempts: 1, // `withRetries` repeats, so that pauses and messages are the same for all requests
+    requestChecksumCalculation: 'WHEN_REQUIRED', // other servers than that of AWS do not know checksums in trailers
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENT_MS, throwOnRequestTimeout: true },
+    ...(hasEndpoint ? { forcePathStyle: true } : {}),
+    ...(hasEndpoint && !hasRegion ? { region: 'us-east-1' } : {}),
+  });
+  const options = signal === undefined ? {} : { abortSignal: signal };
+  return {
+    async head(Bucket, Key) {
+      const found = await client.send(new sdk.HeadObjectCommand({ Bucket, Key }), options);
+      return { bytes: found.ContentLength ?? 0, etag: found.ETag };
+    },
+    async get(Bucket, Key, { from, to, etag }) {
+      const isWhole = from === 0 && to === undefined;
+      const found = await client.send(
+        new sdk.GetObjectCommand({
+          ...{ Bucket, Key },
+          ...(isWhole ? {} : { Range: `bytes=${from}-${to === undefined ? '' : to - 1}` }),
+          ...(etag === undefined ? {} : { IfMatch: etag }),
+        }),
+        options,
+      );
+      return {
+        bytes: found.Body as AsyncIterable<Uint8Array>,
+        etag: found.ETag,
+        length: found.ContentLength ?? 0,
+      };
+    },
+    async *list(Bucket, Prefix) {
+      for await (const page of sdk.paginateListObjectsV2({ client }, { Bucket, Prefix }, options))
+        for (const { Key } of page.Contents ?? []) if (Key !== undefined) yield Key;
+    },
+    async putNew(Bucket, Key, file, ContentLength) {
+      const Body = createReadStream('', { fd: file, start: 0, autoClose: false });
+      try {
+        await client.send(new sdk.PutObjectCommand({ Bucket, Key, Body, ContentLength, IfNoneMatch: '*' }), options);
+      } finally {
+        Body.destroy();
+      }
+    },
+    async put(Bucket, Key, text) {
+      await client.send(new sdk.PutObjectCommand({ Bucket, Key, Body: Buffer.from(text) }), options);
+    },
+    close: () => client.destroy(),
+  };
+}
+
+interface SdkError extends Error {
+  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly code?: string;
+}
+
+const statusOf = (error: unknown): number | undefined => (error as SdkError).$metadata?.httpStatusCode;
+
+/** Whether nothing has the name. */
+export const isAbsent = (error: unknown): boolean =>
+  statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket';
+
+/** Whether something has the name that `putNew` gives. */
+export const isTaken = (error: unknown): boolean => statusOf(error) === 412;
+
+/** Whether the same request can succeed later: no answer, too many requests, a conflict, or an error of the server. */
+export function canPass(error: unknown): boolean {
+  if (error instanceof QalignError || (error as Error).name === 'CredentialsProviderError') return false;
+  const status = statusOf(error);
+  return status === undefined || status === 409 || status === 429 || status >= 500;
+}
+
+/** The error for the user. @param uri what was asked for */
+export function asStorageError(error: unknown, uri: string): QalignError {
+  if (error instanceof QalignError) return error;
+  const { name, message, code } = error as SdkError;
+  const status = statusOf(error);
+  const said = [status, name, message === name ? undefined : message || code].filter((part) => part !== undefined);
+  const what = said.join(' ');
+  const cause = { cause: error };
+  if (isAbsent(error)) return new QalignError('SHARD_NOT_FOUND', `${uri} does not exist.`, cause);
+  if (canPass(error))
+    return new QalignError('STORAGE_FAILED', `The storage of ${uri} did not answer (${what}); repeat the command.`, cause);
+  return new QalignError(
+    'STORAGE_REFUSED',
+    `The storage refused ${uri} (${what}); check the bucket, the credentials and their rights.`,
+    cause,
+  );
+}
