@@ -71,6 +71,11 @@ const LOCKS: Readonly<Record<string, Lock>> = {
     beside: ['requirements-training', 'requirements-wandb', 'requirements-mlflow'],
     without: ['numpy', 'packaging', 'typing-extensions', 'idna'],
   },
+  'requirements-s3-test': {
+    about:
+      'What the S3 server of the tests (moto) needs, for test/recipes/shards: installed without dependencies into a separate folder.',
+    needs: ['moto[s3]==5.2.5', 'flask', 'flask-cors'],
+  },
 };
 const MADE = 'Made by "npm run lock:python".';
 

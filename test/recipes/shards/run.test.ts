@@ -1,0 +1,160 @@
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { QalignError } from '../../../src/base/errors.js';
+import { picture, shardOf, tarOf } from './make-shards.js';
+import { prepareLastByte, runFake } from './shard-scorer.js';
+
+let folder: string;
+let out: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'qalign-shards-'));
+  out = join(folder, 'out');
+  for (const name of ['a', 'b']) await writeFile(join(folder, `${name}.tar`), shardOf(name, 20));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const shards = (): string[] => [`${folder}/{a,b}.tar`];
+const rowsOf = async (name: string): Promise<Record<string, unknown>[]> =>
+  parquetReadObjects({ file: await asyncBufferFromFile(join(out, name)), compressors });
+const linesOf = async (name: string): Promise<Record<string, unknown>[]> =>
+  (await readFile(join(out, name), 'utf8'))
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe('scoreShards', () => {
+  it('writes one Parquet file for each shard, with what all rows share once', async () => {
+    const { summary, events } = await runFake({ shards: shards(), out });
+    expect(summary).toMatchObject({ shards: 2, written: 2, present: 0, failed: 0, items: 40, failedItems: 0 });
+    expect(events.map(({ event }) => event)).toEqual(['done', 'done']);
+    const rows = await rowsOf('a.scores.parquet');
+    expect(rows.map(({ key }) => key)).toEqual(Array.from({ length: 20 }, (_, at) => `a-${String(at).padStart(3, '0')}`));
+    expect(Object.keys(rows[0]!)).not.toContain('score_version');
+    const file = await asyncBufferFromFile(join(out, 'a.scores.parquet'));
+    const { key_value_metadata: pairs = [] } = await parquetMetadataAsync(file);
+    const meta = Object.fromEntries(pairs.map(({ key, value }) => [key, JSON.parse(value ?? '') as object]));
+    expect(meta['qalign_shard']).toMatchObject({ items: 20, failed: 0, rows: 20, input: { name: 'a.tar' } });
+    expect(meta['qalign']).toMatchObject({ models: [{ model: { precision: 'fp32' } }] });
+    expect(await linesOf('manifest.jsonl')).toMatchObject([
+      { shard: `${folder}/a.tar`, state: 'done', items: 20, failed: 0 },
+      { shard: `${folder}/b.tar`, state: 'done' },
+    ]);
+  });
+
+  it('computes nothing again, and leaves the same files', async () => {
+    await runFake({ shards: shards(), out, keep: 'score>=1' });
+    const before = await contentOf(out);
+    const { summary, events, log } = await runFake({ shards: shards(), out, keep: 'score >= 1' });
+    expect(summary).toMatchObject({ written: 0, present: 2, failed: 0, items: 40 });
+    expect(events).toMatchObject([{ commit: 'present' }, { commit: 'present' }]);
+    expect(log.engineCalls).toEqual([]);
+    expect(await contentOf(out)).toEqual(before);
+  });
+
+  it('refuses results of other settings, cut results and foreign files, and keeps them', async () => {
+    await runFake({ shards: shards(), out });
+    const was = (await contentOf(out))['a.scores.parquet'];
+    const other = await runFake({ shards: shards(), out, scale: 'unit' });
+    expect(other.summary).toMatchObject({ failed: 2, written: 0 });
+    const [first] = other.events;
+    expect(first).toMatchObject({ event: 'failed', error: { code: 'RESUME_MISMATCH', retry: false } });
+    expect((first as { error: { message: string } }).error.message).toMatch(
+      /was written with score_version [0-9a-f]{16}, but this run has [0-9a-f]{16}/,
+    );
+    await truncate(join(out, 'a.scores.parquet'), was!.length / 2 - 10);
+    await writeFile(join(out, 'b.scores.parquet'), 'mine');
+    const cut = await runFake({ shards: shards(), out });
+    expect(cut.events.map((event) => (event as { error: { message: string } }).error.message)).toEqual([
+      expect.stringMatching(/a.scores.parquet is incomplete/),
+      expect.stringMatching(/b.scores.parquet is incomplete, or no result/),
+    ]);
+    expect(await readFile(join(out, 'b.scores.parquet'), 'utf8')).toBe('mine');
+    const limited = await runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two'), limit: 3 });
+    expect(limited.summary.items).toBe(3);
+    const all = await runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two') });
+    expect(all.events).toMatchObject([{ error: { message: expect.stringMatching(/limit = 3, but this run has none/) } }]);
+  });
+
+  it('refuses a result whose shard has changed', async () => {
+    await runFake({ shards: shards(), out });
+    await writeFile(join(folder, 'a.tar'), shardOf('a', 21));
+    const { events } = await runFake({ shards: shards(), out });
+    expect(events).toMatchObject([
+      { event: 'failed', error: { message: expect.stringMatching(/a.tar with \d+ bytes, and the shard has changed/) } },
+      { event: 'done', commit: 'present' },
+    ]);
+  });
+
+  it('writes JSONL with its size beside it, and refuses it when it was cut', async () => {
+    const { summary } = await runFake({ shards: shards(), out, format: 'jsonl' });
+    expect(summary.written).toBe(2);
+    const rows = await linesOf('a.scores.jsonl');
+    expect(rows[0]).toMatchObject({ key: 'a-000', task: 'quality', score_version: expect.stringMatching(/^[0-9a-f]{16}$/) });
+    expect((await runFake({ shards: shards(), out, format: 'jsonl' })).summary.present).toBe(2);
+    await truncate(join(out, 'a.scores.jsonl'), 100);
+    expect((await runFake({ shards: shards(), out, format: 'jsonl' })).summary).toMatchObject({ failed: 1, present: 1 });
+  });
+
+  it('writes the keys that a condition accepts', async () => {
+    await runFake({ shards: shards(), out, keep: 'score>=3.5' });
+    const good = (await rowsOf('a.scores.parquet')).filter(({ score }) => (score as number) >= 3.5);
+    expect(good.length).toBeGreaterThan(0);
+    expect(good.length).toBeLessThan(20);
+    expect(await readFile(join(out, 'a.keep.txt'), 'utf8')).toBe(good.map(({ key }) => `${String(key)}\n`).join(''));
+  });
+
+  it('gives a damaged picture a row, and a damaged tar no result', async () => {
+    const tar = tarOf([
+      { name: '0.ppm', bytes: picture(9) },
+      { name: '1.jpg', bytes: 'no picture' },
+    ]);
+    await writeFile(join(folder, 'a.tar'), tar);
+    await writeFile(join(folder, 'b.tar'), tar.subarray(0, 900));
+    const { summary, events } = await runFake({ shards: shards(), out });
+    expect(summary).toMatchObject({ written: 1, failed: 1, items: 2, failedItems: 1 });
+    expect(await rowsOf('a.scores.parquet')).toMatchObject([
+      { key: '0', error_code: null },
+      { key: '1', score: null, error_code: 'MEDIA_CORRUPT', error_message: '1.jpg is damaged.' },
+    ]);
+    expect(events[1]).toMatchObject({ event: 'failed', error: { code: 'SHARD_DAMAGED' } });
+    expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'manifest.jsonl']);
+    const lines = await linesOf('manifest.jsonl');
+    expect(lines[1]).toMatchObject({ state: 'failed', error: { message: expect.stringMatching(/at byte \d+/) } });
+  });
+
+  it('fails a shard whose worker was lost, and does not write an error of the machine into a row', async () => {
+    const { summary, events } = await runFake({ shards: shards(), out }, (source) =>
+      source.input === 'a-007.ppm'
+        ? Promise.reject(new QalignError('WORKER_LOST', 'The worker died.'))
+        : prepareLastByte(source),
+    );
+    expect(summary).toMatchObject({ written: 1, failed: 1 });
+    expect(events[0]).toMatchObject({ event: 'failed', error: { code: 'WORKER_LOST', retry: true } });
+  });
+
+  it('scores every N-th shard of a part into a list of its own', async () => {
+    const { summary } = await runFake({ shards: shards(), out, part: '2/2' });
+    expect(summary.shards).toBe(1);
+    expect((await readdir(out)).sort()).toEqual(['b.scores.parquet', 'manifest-2-of-2.jsonl']);
+  });
+
+  it('ends without a draft when it is stopped', async () => {
+    const stop = new AbortController();
+    const running = runFake({ shards: shards(), out, signal: stop.signal }, async (source) => {
+      if (source.input === 'b-003.ppm') stop.abort();
+      return prepareLastByte(source);
+    });
+    await expect(running).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'manifest.jsonl']);
+  });
+});
+
+async function contentOf(path: string): Promise<Record<string, string>> {
+  const names = await readdir(path);
+  const texts = await Promise.all(names.map(async (name) => [name, (await readFile(join(path, name))).toString('hex')]));
+  return Object.fromEntries(texts) as Record<string, string>;
+}
