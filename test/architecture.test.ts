@@ -39,7 +39,7 @@ const PYTHON_RANKS = new Map([
   ['mplug_owl2', 2],
   ['transformers_backend', 2],
   ['weights', 3],
-  ['ray', 2],
+  ['ray', 3],
 ]);
 
 /** Package → the only paths that can import it. */
