@@ -22,7 +22,7 @@ class Action:
 
 
 class Dispatcher:
-    """The state of a job. `error` (`code`, `message`) is set when the job cannot go on."""
+    """The state of a job. `error` (`code`, `message`) is set when the job cannot continue."""
 
     def __init__(
         self, lines: list[dict], places: int, version: str, first_wave: int = 0, limits: Limits | None = None

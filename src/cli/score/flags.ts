@@ -101,7 +101,11 @@ export const SCORE_FLAGS = {
       value: 'URL',
       help: 'score the shards on a Ray cluster: the address of its dashboard, such as http://127.0.0.1:8265. The same command attaches to the running job. Without a token (RAY_AUTH_TOKEN), only addresses of this machine are taken',
     },
-    'ray-token-file': { type: 'string', value: 'FILE', help: 'a file with the token of the cluster (default: RAY_AUTH_TOKEN)' },
+    'ray-token-file': {
+      type: 'string',
+      value: 'FILE',
+      help: 'a file with the token of the cluster (default: RAY_AUTH_TOKEN)',
+    },
     'ray-workers': {
       type: 'number',
       value: 'N',
@@ -113,7 +117,11 @@ export const SCORE_FLAGS = {
       help: 'CPUs that each worker reserves (default: the share of a GPU, or those of the smallest node)',
     },
     'ray-stop': { type: 'boolean', help: 'stop the running job of these shards' },
-    'shard-worker': { type: 'boolean', hidden: true, help: 'read shards as JSON lines from stdin, write events to stdout' },
+    'shard-worker': {
+      type: 'boolean',
+      hidden: true,
+      help: 'read shards as JSON lines from stdin, write events to stdout',
+    },
   }),
   ...inGroup('output', {
     out: {

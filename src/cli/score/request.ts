@@ -234,7 +234,10 @@ function bestOf(flags: ScoreFlags): Best | undefined {
   return bottom === undefined ? undefined : { count: bottom, order: 'bottom' };
 }
 
-export function wholeNumber(flags: ScoreFlags, name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch' | 'ray-workers' | 'ray-cpus'): number | undefined {
+export function wholeNumber(
+  flags: ScoreFlags,
+  name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch' | 'ray-workers' | 'ray-cpus',
+): number | undefined {
   const value = flags[name];
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))
     throw usage(`--${name} must be a whole number of at least 1, not ${value}`);

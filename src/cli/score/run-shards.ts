@@ -1,5 +1,10 @@
 import { QalignError } from '../../base/errors.js';
-import { scoreShardsWith, serveShards, type ShardParts, type ScoreShardsOptions } from '../../recipes/shards/score-shards.js';
+import {
+  scoreShardsWith,
+  serveShards,
+  type ShardParts,
+  type ScoreShardsOptions,
+} from '../../recipes/shards/score-shards.js';
 import type { Scorer, ScorerOptions } from '../../recipes/score/scorer.js';
 import type { CommandContext } from '../command.js';
 import { createSetupProgress } from '../terminal/progress.js';

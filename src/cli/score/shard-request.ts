@@ -52,8 +52,7 @@ export function readShardFlags(flags: ScoreFlags, inputs: readonly string[]): Sh
   requireForRay(flags, isWorker);
   const { out, format = 'parquet' } = flags;
   if (out === undefined) throw usage('--shards needs --out, the folder of the results (a path, or s3://BUCKET/FOLDER)');
-  if (format !== 'parquet' && format !== 'jsonl')
-    throw usage(`results of shards are parquet or jsonl, not ${format}`);
+  if (format !== 'parquet' && format !== 'jsonl') throw usage(`results of shards are parquet or jsonl, not ${format}`);
   if (flags.model.length > 1) throw usage('--shards takes one --model; score each model into its own --out');
   const { fps } = flags;
   if (fps !== undefined && !(fps > 0 && fps <= 1000)) throw usage(`--fps must be above 0 and at most 1000, not ${fps}`);

@@ -71,9 +71,9 @@ async function stop(options: RayShardsOptions, say: (text: string) => void): Pro
   return 0;
 }
 
-/** After Ctrl-C the job goes on; a second Ctrl-C stops it. */
+/** After Ctrl-C the job continues; a second Ctrl-C stops it. */
 async function leave(id: string, options: RayShardsOptions, asks: boolean, say: (text: string) => void): Promise<void> {
-  say(`the job ${id} goes on; the same command attaches to it, and stops it with --ray-stop`);
+  say(`the job ${id} continues; the same command attaches to it, and stops it with --ray-stop`);
   if (!asks) return;
   say(`press Ctrl-C again within ${SECOND_MS / 1000} s to stop the job`);
   if (!(await onSecondSignal(SECOND_MS))) return;

@@ -21,7 +21,7 @@ export interface RayHeadOptions {
 }
 
 /**
- * Reads the address of a head. Whoever reaches the Jobs API of Ray can run any program there, so only a head on this
+ * Reads the address of a head. Any client of the Jobs API can run any program, so only a head on this
  * machine is used without a token.
  * @throws QalignError USAGE for an address that is no http URL, an unreadable or empty token, and a missing one
  */

@@ -13,7 +13,7 @@ const SHOWN = 500;
 export interface RayRunOptions {
   readonly head: RayHead;
   readonly job: RayJob;
-  /** Aborted: the client leaves, and the job goes on. */
+  /** Aborted: the client leaves, and the job continues. */
   readonly signal: AbortSignal;
   /** Called when the job is known: whether it was running before, and its id. */
   readonly onJob: (id: string, attached: boolean) => void;
@@ -24,7 +24,7 @@ export interface RayRunOptions {
 /**
  * Runs shards on a Ray cluster: submits the job, or attaches to the running job of the same work, and follows it.
  * @returns the shards without a result
- * @throws QalignError RAY_HEAD_FAILED, RAY_JOB_FAILED, RAY_NODES_DIFFER, CANCELLED (the client was told to leave, or
+ * @throws QalignError RAY_HEAD_FAILED, RAY_JOB_FAILED, RAY_NODES_DIFFER, CANCELLED (the signal was aborted, or
  * the job was stopped), and errors of the workers, such as MODEL_NOT_FOUND
  */
 export async function runOnRay(options: RayRunOptions): Promise<EndEvent> {
@@ -115,7 +115,7 @@ const lastLine = (message: string): string =>
   (message.split('\n').find((line) => line.trim() !== '') ?? 'Ray gives no reason').trim().slice(0, SHOWN);
 
 const left = (id: string): QalignError =>
-  new QalignError('CANCELLED', `The job ${id} goes on. The same command attaches to it again.`);
+  new QalignError('CANCELLED', `The job ${id} continues. The same command attaches to it again.`);
 
 /** An error of the driver or of a worker; the code of another version can be unknown here. */
 function toError({ code, message }: { readonly code: string; readonly message: string }): QalignError {
