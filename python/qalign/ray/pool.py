@@ -81,8 +81,11 @@ class RayPool:
 
 
 def _lost(error: RayError) -> dict:
-    """The event for an actor that does not answer."""
+    """The event for an actor that does not answer.
+
+    A lost connection is blamed on the node, because Ray reports a lost node only later.
+    """
     text = " ".join(str(error).split())[:500]
-    if isinstance(error, ActorUnavailableError) or "node" in text.lower():
-        return {"event": "lost", "reason": "the node of the worker does not answer", "blame": "node"}
+    if isinstance(error, ActorUnavailableError) or "node has died" in text:
+        return {"event": "lost", "reason": "the actor or its node does not answer", "blame": "node"}
     return {"event": "lost", "reason": f"the actor ended: {type(error).__name__}: {text}", "blame": "worker"}
