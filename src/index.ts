@@ -47,6 +47,22 @@ export type {
   ScoreOptions,
   ScoreSource,
 } from './recipes/score/scorer.js';
+export { scoreShards } from './recipes/shards/score-shards.js';
+export type { ScoreShardsOptions, ShardsSummary } from './recipes/shards/score-shards.js';
+export { expandShards } from './recipes/shards/expand.js';
+export type { ExpandShardsOptions } from './recipes/shards/expand.js';
+export type {
+  DoneEvent,
+  FailedEvent,
+  ProgressEvent,
+  ReadyEvent,
+  ShardError,
+  ShardEvent,
+  ShardLine,
+  WorkerErrorEvent,
+} from './recipes/shards/events.js';
+export type { ShardFormat } from './recipes/shards/names.js';
+export type { BatchGroup, BatchPlace } from './engine/batch-group.js';
 export { isFailure, ScoreFailureSchema, ScoreResultSchema } from './api/result.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from './api/result.js';
 export { LEVELS, LEVEL_VALUES, SCALES } from './scoring/levels.js';

@@ -45,6 +45,7 @@ const PYTHON_RANKS = new Map([
 /** Package → the only paths that can import it. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   zeromq: ['bridge/transport.ts'],
+  '@aws-sdk/client-s3': ['src/recipes/shards/store/s3-client.ts'],
   ajv: ['bridge/validate.ts'],
   yaml: ['src/config/load.ts'],
   sharp: ['src/media/'],

@@ -13,6 +13,12 @@ const SCORING: Readonly<Record<string, Row>> = {
   },
   'cat photo.jpg | qalign score -': { says: /"input":"-"|"score":/ },
   "qalign score photos/ --out scores.parquet --exclude '*_thumb.jpg' --compact": { says: /3 scored/ },
+  'mkdir -p shards && tar --sort=name -cf shards/00000.tar -C photos .': {},
+  "qalign score --shards 'shards/{00000..00000}.tar' --out shard-scores/ --keep 'score>=2'": {
+    says: /1 shard: 1 scored, \d+ items/,
+  },
+  "qalign score --shards 's3://bucket/data/{00000..00999}.tar' --out s3://bucket/scores/ --shard 1/16 --progress json":
+    helpOnly('qalign score', 'a bucket'),
   'qalign score photos/ --device 0,1 --out scores.parquet --resume': helpOnly('qalign score', 'two GPUs'),
   'qalign workers keys keys/ --workers 2': {},
   'qalign score photos/ --device remote:2 --listen tcp://0.0.0.0:5600 --bridge-keys keys/head.json': helpOnly(

@@ -15,7 +15,7 @@ export interface ParquetOptions {
   readonly layout?: ResultLayout | undefined;
   readonly severalModels?: boolean | undefined;
   /** The draft to write, instead of one beside the file. */
-  readonly draft?: Pick<OpenDraft, 'file' | 'discard'> & { commit(): Promise<unknown> } | undefined;
+  readonly draft?: (Pick<OpenDraft, 'file' | 'discard'> & { commit(): Promise<unknown> }) | undefined;
   /** Further metadata by key, asked for at the end. */
   readonly metadata?: (() => Readonly<Record<string, object>>) | undefined;
 }

@@ -3,7 +3,15 @@ import type { Precision, WarmUp } from '../../../bridge/protocol/models.js';
 import type { View } from '../../../bridge/protocol/views.js';
 import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
-import type { BatchPlace, BatchReport, ChatPrompt, ClipSource, EngineStats, ItemOptions, Visual } from '../../engine/index.js';
+import type {
+  BatchPlace,
+  BatchReport,
+  ChatPrompt,
+  ClipSource,
+  EngineStats,
+  ItemOptions,
+  Visual,
+} from '../../engine/index.js';
 import type { ModelChoice } from '../../config/models.js';
 import type { Logger } from '../../base/logger.js';
 import type { DecodeBudget } from '../../media/budget/decode-budget.js';

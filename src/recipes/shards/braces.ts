@@ -21,7 +21,10 @@ export function expandBraces(pattern: string): string[] {
 }
 
 function tooMany(pattern: string): QalignError {
-  return new QalignError('USAGE', `${pattern} stands for more than ${MOST} names; use several patterns or a list file.`);
+  return new QalignError(
+    'USAGE',
+    `${pattern} stands for more than ${MOST} names; use several patterns or a list file.`,
+  );
 }
 
 /** The first braces that can be expanded, as the positions of `{` and `}`. */

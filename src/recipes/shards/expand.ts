@@ -47,7 +47,10 @@ export async function expandShards(
     const output = outputName(shard, format, folder);
     const other = byOutput.get(output);
     if (other !== undefined)
-      throw new QalignError('USAGE', `The results of ${other} and ${shard} would have the same name; rename one of them.`);
+      throw new QalignError(
+        'USAGE',
+        `The results of ${other} and ${shard} would have the same name; rename one of them.`,
+      );
     byOutput.set(output, shard);
     return { shard, index, output };
   });
@@ -99,4 +102,3 @@ export function parsePart(text: string): ShardPart {
 /** The shards of a part, in the order of the list. Their `index` stays that of the whole list. */
 export const partOf = (shards: readonly ShardLine[], part: ShardPart | undefined): ShardLine[] =>
   shards.filter(({ index }) => part === undefined || index % part.of === part.index - 1);
-

@@ -40,21 +40,24 @@ export interface Keep {
  * @throws QalignError USAGE
  */
 export function parseKeep(text: string): Keep {
-  const conditions = text.trim().split(/\s+and\s+/i).map((one) => {
-    const [, name = '', sign = '', limit = ''] = CONDITION.exec(one.trim()) ?? [];
-    if (name === '')
-      throw new QalignError(
-        'USAGE',
-        `--keep: ${JSON.stringify(one)} is no condition; write a column, one of >= <= > <, and a number, for example score>=3.5, and join several by "and".`,
-      );
-    const column = name.toLowerCase();
-    if (!KEEP_COLUMNS.includes(column))
-      throw new QalignError(
-        'USAGE',
-        `--keep: there is no column ${name}${hint(column, KEEP_COLUMNS)}; columns are ${KEEP_COLUMNS.join(', ')}.`,
-      );
-    return { column, sign, limit: Number(limit) };
-  });
+  const conditions = text
+    .trim()
+    .split(/\s+and\s+/i)
+    .map((one) => {
+      const [, name = '', sign = '', limit = ''] = CONDITION.exec(one.trim()) ?? [];
+      if (name === '')
+        throw new QalignError(
+          'USAGE',
+          `--keep: ${JSON.stringify(one)} is no condition; write a column, one of >= <= > <, and a number, for example score>=3.5, and join several by "and".`,
+        );
+      const column = name.toLowerCase();
+      if (!KEEP_COLUMNS.includes(column))
+        throw new QalignError(
+          'USAGE',
+          `--keep: there is no column ${name}${hint(column, KEEP_COLUMNS)}; columns are ${KEEP_COLUMNS.join(', ')}.`,
+        );
+      return { column, sign, limit: Number(limit) };
+    });
   return {
     text: conditions.map(({ column, sign, limit }) => `${column}${sign}${limit}`).join(' and '),
     accepts(outcome) {

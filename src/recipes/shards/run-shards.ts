@@ -3,7 +3,14 @@ import { orderedMap } from '../../base/ordered-map.js';
 import { isOfOneInput, orCancelled } from '../score/stop-errors.js';
 import type { ShardError, ShardEvent, ShardLine } from './events.js';
 import { below, outputName } from './names.js';
-import { presentResult, scoreShard, type ShardJob, type ShardResult, type ShardRun, type ShardScorer } from './score-shard.js';
+import {
+  presentResult,
+  scoreShard,
+  type ShardJob,
+  type ShardResult,
+  type ShardRun,
+  type ShardScorer,
+} from './score-shard.js';
 
 /** Results that are looked for ahead of the shard at hand; object storage needs some 20 ms for each. */
 const LOOKED_AT_AHEAD = 16;
@@ -81,7 +88,10 @@ async function oneShard({ line, job, found, seconds }: Looked, run: ShardRun, lo
   await (result instanceof QalignError ? failed(result) : done(result, secondsSince(started)));
 }
 
-const orderOf = ({ items, failed, commit }: ShardResult, seconds: number): ShardResult & { readonly seconds: number } => ({
+const orderOf = (
+  { items, failed, commit }: ShardResult,
+  seconds: number,
+): ShardResult & { readonly seconds: number } => ({
   items,
   failed,
   seconds,

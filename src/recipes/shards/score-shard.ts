@@ -112,7 +112,12 @@ export async function scoreShard(
     const blocks = inBlocks(samples, model.batch, limit);
     const count = { items: 0, failed: 0, rows: 0 };
     const kept: string[] = [];
-    for await (const rows of orderedMap(blocks, model.blocks, (block) => scoreBlock(run, model, block, signal), signal)) {
+    for await (const rows of orderedMap(
+      blocks,
+      model.blocks,
+      (block) => scoreBlock(run, model, block, signal),
+      signal,
+    )) {
       await writeRows(file, rows, count, (key) => kept.push(key), keep);
       onItems(count.items);
     }

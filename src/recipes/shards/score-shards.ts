@@ -152,11 +152,24 @@ interface OpenedRun {
 type RunOptions = Omit<ScoreShardsOptions, 'shards'>;
 
 function openRun(parts: ShardParts, options: RunOptions, signal: AbortSignal): OpenedRun {
-  const { out: _out, format = 'parquet', tasks, strict = false, limit, keep, part: _part, onEvent: _, ...own } = options;
+  const {
+    out: _out,
+    format = 'parquet',
+    tasks,
+    strict = false,
+    limit,
+    keep,
+    part: _part,
+    onEvent: _,
+    ...own
+  } = options;
   const condition = keep === undefined ? undefined : parseKeep(keep);
-  const { shards: _shards, input: _input, write: _write, ...scorerOptions } = own as Partial<
-    ScoreShardsOptions & ShardWorkerOptions
-  >;
+  const {
+    shards: _shards,
+    input: _input,
+    write: _write,
+    ...scorerOptions
+  } = own as Partial<ScoreShardsOptions & ShardWorkerOptions>;
   let loaded: Promise<{ readonly scorer: Scorer; readonly model: ShardScorer }> | undefined;
   const load = (): NonNullable<typeof loaded> => {
     loaded ??= parts.createScorer({ ...scorerOptions, signal }).then(async (scorer) => {

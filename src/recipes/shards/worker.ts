@@ -18,7 +18,11 @@ export interface WorkerLoop extends Omit<ShardLoop, 'onEvent'> {
  * Reads shards from `input` and writes events, until the input ends or the signal is aborted. The shard at hand is then
  * dropped and has no result, because the driver can have ended without a word. Returns the exit code.
  */
-export async function runShardWorker(run: Omit<ShardRun, 'signal'>, signal: AbortSignal, loop: WorkerLoop): Promise<number> {
+export async function runShardWorker(
+  run: Omit<ShardRun, 'signal'>,
+  signal: AbortSignal,
+  loop: WorkerLoop,
+): Promise<number> {
   const ended = new AbortController();
   const joined = firstSignal(signal, ended.signal);
   const write = (event: ShardEvent): Promise<void> => loop.write(`${JSON.stringify(event)}\n`);

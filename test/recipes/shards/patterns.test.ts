@@ -79,7 +79,11 @@ describe('expandShards', () => {
   it('divides a list into parts that keep the positions', async () => {
     const shards = await expandShards(['{0..6}.tar']);
     const parts = ['1/3', '2/3', '3/3'].map((text) => partOf(shards, parsePart(text)).map(({ index }) => index));
-    expect(parts).toEqual([[0, 3, 6], [1, 4], [2, 5]]);
+    expect(parts).toEqual([
+      [0, 3, 6],
+      [1, 4],
+      [2, 5],
+    ]);
     for (const wrong of ['0/3', '4/3', '1', 'a/b']) expect(() => parsePart(wrong)).toThrow(/must be I\/N/);
   });
 });

@@ -32,7 +32,9 @@ describe('scoreShards', () => {
     expect(summary).toMatchObject({ shards: 2, written: 2, present: 0, failed: 0, items: 40, failedItems: 0 });
     expect(events.map(({ event }) => event)).toEqual(['done', 'done']);
     const rows = await rowsOf('a.scores.parquet');
-    expect(rows.map(({ key }) => key)).toEqual(Array.from({ length: 20 }, (_, at) => `a-${String(at).padStart(3, '0')}`));
+    expect(rows.map(({ key }) => key)).toEqual(
+      Array.from({ length: 20 }, (_, at) => `a-${String(at).padStart(3, '0')}`),
+    );
     expect(Object.keys(rows[0]!)).not.toContain('score_version');
     const file = await asyncBufferFromFile(join(out, 'a.scores.parquet'));
     const { key_value_metadata: pairs = [] } = await parquetMetadataAsync(file);
@@ -76,7 +78,9 @@ describe('scoreShards', () => {
     const limited = await runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two'), limit: 3 });
     expect(limited.summary.items).toBe(3);
     const all = await runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two') });
-    expect(all.events).toMatchObject([{ error: { message: expect.stringMatching(/limit = 3, but this run has none/) } }]);
+    expect(all.events).toMatchObject([
+      { error: { message: expect.stringMatching(/limit = 3, but this run has none/) } },
+    ]);
   });
 
   it('refuses a result whose shard has changed', async () => {
@@ -93,10 +97,17 @@ describe('scoreShards', () => {
     const { summary } = await runFake({ shards: shards(), out, format: 'jsonl' });
     expect(summary.written).toBe(2);
     const rows = await linesOf('a.scores.jsonl');
-    expect(rows[0]).toMatchObject({ key: 'a-000', task: 'quality', score_version: expect.stringMatching(/^[0-9a-f]{16}$/) });
+    expect(rows[0]).toMatchObject({
+      key: 'a-000',
+      task: 'quality',
+      score_version: expect.stringMatching(/^[0-9a-f]{16}$/),
+    });
     expect((await runFake({ shards: shards(), out, format: 'jsonl' })).summary.present).toBe(2);
     await truncate(join(out, 'a.scores.jsonl'), 100);
-    expect((await runFake({ shards: shards(), out, format: 'jsonl' })).summary).toMatchObject({ failed: 1, present: 1 });
+    expect((await runFake({ shards: shards(), out, format: 'jsonl' })).summary).toMatchObject({
+      failed: 1,
+      present: 1,
+    });
   });
 
   it('writes the keys that a condition accepts', async () => {
@@ -155,6 +166,8 @@ describe('scoreShards', () => {
 
 async function contentOf(path: string): Promise<Record<string, string>> {
   const names = await readdir(path);
-  const texts = await Promise.all(names.map(async (name) => [name, (await readFile(join(path, name))).toString('hex')]));
+  const texts = await Promise.all(
+    names.map(async (name) => [name, (await readFile(join(path, name))).toString('hex')]),
+  );
   return Object.fromEntries(texts) as Record<string, string>;
 }

@@ -21,7 +21,9 @@ export async function openNamed(
   if (isUrl(name)) return stable(key, name, await openSource(name, { allowUrls, signal, limits: { maxBytes: most } }));
   if (isS3(name)) return ofObject(key, name, name, stores, most);
   if (!isS3(shard)) return stable(key, name, await openSource(resolve(dirname(shard), name), { signal }));
-  const place = join(dirname(shard.slice('s3://'.length)), name).split('\\').join('/');
+  const place = join(dirname(shard.slice('s3://'.length)), name)
+    .split('\\')
+    .join('/');
   if (isAbsolute(name) || place.split('/')[0] !== shard.split('/')[2])
     return failedSample(
       key,
@@ -37,8 +39,7 @@ export async function openNamed(
 async function ofObject(key: string, name: string, uri: string, stores: Stores, most: number): Promise<Sample> {
   const store = await stores.of(uri);
   const found = await store.stat(uri);
-  if (found === undefined)
-    return failedSample(key, name, new QalignError('MEDIA_NOT_FOUND', `${uri} does not exist.`));
+  if (found === undefined) return failedSample(key, name, new QalignError('MEDIA_NOT_FOUND', `${uri} does not exist.`));
   if (found.bytes > most) return failedSample(key, name, tooLarge(uri, found.bytes, most));
   return sampleOfBytes(key, name, await store.read(uri, 0, found.bytes));
 }

@@ -27,11 +27,15 @@ export async function* openShard(
   else {
     const chunks = store.stream(shard);
     const tar = kind === 'tar' ? chunks : unzipped(chunks, shard);
-    for await (const sample of readWebDataset(tar, shard, options)) yield { bytes: sample.bytes, open: async () => sample };
+    for await (const sample of readWebDataset(tar, shard, options))
+      yield { bytes: sample.bytes, open: async () => sample };
   }
 }
 
-async function* unzipped(chunks: AsyncIterable<Uint8Array>, shard: string): AsyncGenerator<Uint8Array, void, undefined> {
+async function* unzipped(
+  chunks: AsyncIterable<Uint8Array>,
+  shard: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const plain = new PassThrough({ highWaterMark: 1 << 20 });
   let failed: unknown;
   const done = pipeline(chunks, createGunzip(), plain).catch((error: unknown) => {

@@ -4,7 +4,15 @@ import { QalignError } from '../../../base/errors.js';
 import type { Stores } from '../store/store.js';
 import { KEY_FIELDS, keyOf, NAME_FIELDS } from './manifest-lines.js';
 import { openNamed } from './open-named.js';
-import { sampleOfBytes, failedSample, tooLarge, withoutKey, type PendingSample, type ReadOptions, type Sample } from './sample.js';
+import {
+  sampleOfBytes,
+  failedSample,
+  tooLarge,
+  withoutKey,
+  type PendingSample,
+  type ReadOptions,
+  type Sample,
+} from './sample.js';
 
 /** Columns that can hold the bytes of a picture or clip, alone or as `{bytes, path}` of Hugging Face. */
 const BYTE_FIELDS = ['image', 'img', 'picture', 'video', 'bytes', 'image_bytes', 'jpg', 'jpeg', 'png', 'webp', 'mp4'];

@@ -18,10 +18,7 @@ export interface ShardFile {
    * Publishes the result and the lists beside it. The result is published last, so that it is there only if all of its
    * files are. `exists`: another result has this name.
    */
-  commit(
-    meta: Omit<ShardMeta, 'bytes'>,
-    beside: Readonly<Record<string, string>>,
-  ): Promise<'written' | 'exists'>;
+  commit(meta: Omit<ShardMeta, 'bytes'>, beside: Readonly<Record<string, string>>): Promise<'written' | 'exists'>;
   discard(): Promise<void>;
 }
 

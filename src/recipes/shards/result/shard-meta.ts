@@ -61,9 +61,7 @@ export async function readShardMeta(store: Store, result: string, format: ShardF
   const found = await store.stat(result);
   if (found === undefined) return undefined;
   const text =
-    format === 'parquet'
-      ? await parquetMeta(store, result, found.bytes)
-      : await sidecarText(store, metaNameOf(result));
+    format === 'parquet' ? await parquetMeta(store, result, found.bytes) : await sidecarText(store, metaNameOf(result));
   const meta = parseMeta(text);
   if (meta === undefined || (meta.bytes !== null && meta.bytes !== found.bytes)) throw foreign(result);
   return meta;

@@ -64,7 +64,10 @@ async function readRange(path: string, from: number, to: number): Promise<Buffer
 /** Opens a draft beside the file `path`. A file of this name that appears in the meantime is not replaced. */
 async function openLocalDraft(path: string): Promise<StoreDraft> {
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
-    guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); free disk space, or use another --out.`);
+    guardWrite(
+      work,
+      (error) => `${path} cannot be written (${reasonOf(error)}); free disk space, or use another --out.`,
+    );
   await makeFolder(dirname(path), 'use another --out');
   const draft = draftOf(path);
   const file = await guard(async () => {

@@ -7,7 +7,7 @@ import { guardWrite } from '../../../base/files/unwritable.js';
 import { globMatcher, isGlob } from '../../../media/find/glob-pattern.js';
 import { parseS3 } from '../names.js';
 import { withRetries } from './retry.js';
-import { asStorageError, canPass, isAbsent, isTaken, openS3, type S3Requests } from './s3-client.js';
+import { asStorageError, canPass, cutAnswer, isAbsent, isTaken, openS3, type S3Requests } from './s3-client.js';
 import type { Store, StoreDraft, StoreOptions } from './store.js';
 
 /** Object storage. Drafts are files of the temporary folder, because a put needs to know its length. */
@@ -39,22 +39,23 @@ export async function openObjects(
             const parts: Uint8Array[] = [];
             for await (const part of bytes) parts.push(part);
             const whole = Buffer.concat(parts);
-            if (whole.length !== to - from) throw new Error('the answer was cut');
+            if (whole.length !== to - from) throw cutAnswer();
             return whole;
           }),
     stream: (uri) => streamOf(uri, requests, options),
     list: (pattern) => listOf(pattern, requests, options),
-    draft: (uri) => openObjectDraft(uri, (file, length) =>
-      ask(uri, async (bucket, key) => {
-        try {
-          await requests.putNew(bucket, key, file, length);
-          return 'written';
-        } catch (error) {
-          if (isTaken(error)) return 'exists';
-          throw error;
-        }
-      }),
-    ),
+    draft: (uri) =>
+      openObjectDraft(uri, (file, length) =>
+        ask(uri, async (bucket, key) => {
+          try {
+            await requests.putNew(bucket, key, file, length);
+            return 'written';
+          } catch (error) {
+            if (isTaken(error)) return 'exists';
+            throw error;
+          }
+        }),
+      ),
     replace: (uri, text) => ask(uri, (bucket, key) => requests.put(bucket, key, text)),
   };
   return { store, close: () => requests.close() };
@@ -70,7 +71,7 @@ async function* streamOf(
   let [at, size, etag]: [number, number | undefined, string | undefined] = [0, undefined, undefined];
   const next = async (chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> => {
     const found = await chunks.next();
-    if (found.done === true && at < (size ?? 0)) throw new Error('the answer was cut');
+    if (found.done === true && at < (size ?? 0)) throw cutAnswer();
     return found;
   };
   let chunks: AsyncIterator<Uint8Array> | undefined;
@@ -99,7 +100,8 @@ async function* streamOf(
     }
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (isTaken(error)) throw new QalignError('SHARD_DAMAGED', `${uri} was replaced while it was read.`, { cause: error });
+    if (isTaken(error))
+      throw new QalignError('SHARD_DAMAGED', `${uri} was replaced while it was read.`, { cause: error });
     throw asStorageError(error, uri);
   } finally {
     await chunks?.return?.();
@@ -113,7 +115,10 @@ async function* listOf(
 ): AsyncGenerator<string, void, undefined> {
   const { bucket, key } = parseS3(pattern);
   const parts = key.split('/');
-  const fixed = parts.slice(0, parts.findIndex((part) => isGlob(part)));
+  const fixed = parts.slice(
+    0,
+    parts.findIndex((part) => isGlob(part)),
+  );
   const prefix = fixed.map((part) => `${part}/`).join('');
   const matches = globMatcher(key, { dot: false });
   const keys = await withRetries(

@@ -1,8 +1,9 @@
 // the only file that imports the SDK of object storage; the package is optional
-import { createReadStream } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { QalignError } from '../../../base/errors.js';
+import { silentLogger } from '../../../base/logger.js';
 import type { Stored } from './store.js';
 
 const PACKAGE = '@aws-sdk/client-s3';
@@ -54,6 +55,7 @@ export async function openS3(signal?: AbortSignal): Promise<S3Requests> {
   const hasEndpoint = (process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL'] ?? '') !== '';
   const hasRegion = (process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'] ?? '') !== '';
   const client: S3Client = new sdk.S3Client({
+    logger: silentLogger, // it reports each answer that is not success, also "this name is taken"
     maxAttempts: 1, // `withRetries` repeats, so that pauses and messages are the same for all requests
     requestChecksumCalculation: 'WHEN_REQUIRED', // other servers than that of AWS do not know checksums in trailers
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -88,7 +90,8 @@ export async function openS3(signal?: AbortSignal): Promise<S3Requests> {
         for (const { Key } of page.Contents ?? []) if (Key !== undefined) yield Key;
     },
     async putNew(Bucket, Key, file, ContentLength) {
-      const Body = createReadStream('', { fd: file, start: 0, autoClose: false });
+      // not createReadStream, whose `destroy` closes the file, which the next attempt reads again
+      const Body = Readable.from(partsOf(file), { objectMode: false });
       try {
         await client.send(new sdk.PutObjectCommand({ Bucket, Key, Body, ContentLength, IfNoneMatch: '*' }), options);
       } finally {
@@ -100,6 +103,17 @@ export async function openS3(signal?: AbortSignal): Promise<S3Requests> {
     },
     close: () => client.destroy(),
   };
+}
+
+const PART = 1 << 18;
+
+async function* partsOf(file: FileHandle): AsyncGenerator<Buffer, void, undefined> {
+  for (let at = 0; ;) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(PART), 0, PART, at);
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
 }
 
 interface SdkError extends Error {
@@ -116,11 +130,21 @@ export const isAbsent = (error: unknown): boolean =>
 /** Whether something has the name that `putNew` gives. */
 export const isTaken = (error: unknown): boolean => statusOf(error) === 412;
 
+/** Errors of a connection. */
+const NETWORK = new Set([
+  ...['ECONNRESET', 'ECONNREFUSED', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'],
+  ...['ENETUNREACH', 'ERR_STREAM_PREMATURE_CLOSE'],
+]);
+
+/** The connection ended before the last byte of an answer. */
+export const cutAnswer = (): Error => Object.assign(new Error('the answer was cut'), { code: 'ECONNRESET' });
+
 /** Whether the same request can succeed later: no answer, too many requests, a conflict, or an error of the server. */
 export function canPass(error: unknown): boolean {
-  if (error instanceof QalignError || (error as Error).name === 'CredentialsProviderError') return false;
   const status = statusOf(error);
-  return status === undefined || status === 409 || status === 429 || status >= 500;
+  if (status !== undefined) return status === 409 || status === 429 || status >= 500;
+  const { code = '', name } = error as SdkError;
+  return NETWORK.has(code) || name === 'TimeoutError';
 }
 
 /** The error for the user. @param uri what was asked for */
@@ -133,7 +157,11 @@ export function asStorageError(error: unknown, uri: string): QalignError {
   const cause = { cause: error };
   if (isAbsent(error)) return new QalignError('SHARD_NOT_FOUND', `${uri} does not exist.`, cause);
   if (canPass(error))
-    return new QalignError('STORAGE_FAILED', `The storage of ${uri} did not answer (${what}); repeat the command.`, cause);
+    return new QalignError(
+      'STORAGE_FAILED',
+      `The storage of ${uri} failed again and again (${what}); repeat the command later.`,
+      cause,
+    );
   return new QalignError(
     'STORAGE_REFUSED',
     `The storage refused ${uri} (${what}); check the bucket, the credentials and their rights.`,

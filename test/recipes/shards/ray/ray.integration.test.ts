@@ -11,7 +11,7 @@ import { tarOf } from '../make-shards.js';
 import { startCluster, type Cluster } from './cluster.js';
 import { processes, until, type Process } from './processes.js';
 
-const SHARDS = 10;
+const SHARDS = 14;
 const PICTURES = 4;
 // sockets of Ray have long names, so this one is short
 const work = mkdtempSync('/tmp/qr-');
@@ -52,7 +52,9 @@ beforeAll(async () => {
   cluster = await startCluster(join(work, 'ray'), programs, bin, env);
 }, 600_000);
 
+const children = new Set<ChildProcess>();
 afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
   const left = (await cluster?.close()) ?? [];
   rmSync(work, { recursive: true, force: true });
   expect(left).toEqual([]);
@@ -84,11 +86,12 @@ function score(out: string, more: readonly string[], env: Record<string, string>
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  children.add(child);
   const run: Run = {
     child,
     events: [],
     stderr: '',
-    ended: once(child, 'close').then(([code]) => code as number),
+    ended: once(child, 'close').then(([code]) => (children.delete(child), code as number)),
   };
   let open = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -149,22 +152,22 @@ describe('a Ray cluster of two nodes', () => {
     expect(refused.stderr).toContain('refuses the token');
 
     const first = onRay(out);
+    await until('the job', () => first.stderr.includes('submitted the job'), 120_000);
+    const attached = onRay(out); // the same command again
+    await later(first, 1);
+    await until('a second client', () => attached.stderr.includes('attached to the job'), 120_000);
+    const below = raylet();
+    const groups = actors().filter(({ pid }) => parentOf(pid) === below.pid);
+    expect(groups).toHaveLength(1);
+    process.kill(below.pid, 'SIGKILL');
+    const killed = performance.now();
+    const isGone = (): boolean => processes(({ group }) => groups.some((one) => one.group === group)).length === 0;
+    await until('the end of the actor of the lost node', isGone, 5000);
+    process.stderr.write(`the actor ended ${Math.round(performance.now() - killed)} ms after its raylet\n`);
     await later(first, 1);
     await killOne(workers);
     await later(first, 1);
     await killOne(actors);
-    await later(first, 1);
-    const attached = onRay(out); // the same command again
-    await until('a second client', () => attached.stderr.includes('attached to the job'), 60_000);
-    const below = raylet();
-    const groups = actors().filter(({ pid }) => parentOf(pid) === below.pid);
-    process.kill(below.pid, 'SIGKILL');
-    const killed = performance.now();
-    const isGone = (): boolean => processes(({ group }) => groups.some((one) => one.group === group)).length === 0;
-    await until('the end of the actors of the lost node', isGone, 5000);
-    process.stderr.write(
-      `${groups.length} actors ended ${Math.round(performance.now() - killed)} ms after the raylet\n`,
-    );
     await later(first, 1);
     await killOne(drivers);
     expect(await first.ended, first.stderr).toBe(1);
