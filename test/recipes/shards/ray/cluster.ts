@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { processes, until, worksBelow, type Process } from './processes.js';
 
@@ -21,12 +21,21 @@ export interface Cluster {
   readonly close: () => Promise<Process[]>;
 }
 
+/** Ports that are free now, below those that the kernel gives to programs that ask for any. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
+  const found = new Set<number>();
+  while (found.size < count) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, () => resolve(true));
+    });
+    if (!isFree) continue;
+    await once(server.close(), 'close');
+    found.add(port);
+  }
+  return [...found];
 }
 
 /**
@@ -98,11 +107,11 @@ export async function startCluster(
       ],
       agents.slice(0, 4),
     );
-    await untilReady(url, headers, 1);
+    await untilReady(url, headers, 1, nodes);
     start([`--address=127.0.0.1:${gcs}`], agents.slice(4));
-    await untilReady(url, headers, 2);
+    await untilReady(url, headers, 2, nodes);
   } catch (error) {
-    for (const { pid } of nodes) process.kill(-(pid as number), 'SIGKILL');
+    for (const { pid } of nodes) kill(-(pid as number));
     throw new Error(`the cluster did not start: ${output}`, { cause: error });
   }
   const second = nodes[1]?.pid;
@@ -140,7 +149,12 @@ function kill(pid: number): void {
 }
 
 /** Waits until so many nodes can run jobs. */
-async function untilReady(url: string, headers: Record<string, string>, count: number): Promise<void> {
+async function untilReady(
+  url: string,
+  headers: Record<string, string>,
+  count: number,
+  nodes: readonly ChildProcess[],
+): Promise<void> {
   const start = performance.now();
   for (;;) {
     const answer = await fetch(`${url}/nodes?view=summary`, { headers }).catch(() => undefined);
@@ -148,6 +162,7 @@ async function untilReady(url: string, headers: Record<string, string>, count: n
       const { data } = (await answer.json()) as { data?: { summary?: { raylet?: { state?: string } }[] } };
       if ((data?.summary ?? []).filter(({ raylet }) => raylet?.state === 'ALIVE').length >= count) return;
     }
+    if (nodes.some(({ exitCode }) => exitCode !== null)) throw new Error('a node ended');
     if (performance.now() - start > START_MS) throw new Error(`${count} nodes are not ready`);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
