@@ -53,6 +53,11 @@ const LOCKS: Readonly<Record<string, Lock>> = {
     about: `MLflow without its server, for recipes with that tracker. ${shared}`,
     needs: ['mlflow-skinny'],
   },
+  'requirements-ray': {
+    about: 'Ray, for the image of Ray clusters (deploy/ray/) and the test of test/recipes/shards/ray/: in an environment of its own.',
+    // the version whose Jobs API and losses of nodes are tested
+    needs: ['ray[default]==2.60.0'],
+  },
   'requirements-test': {
     about:
       'What the Python tests need on top of requirements.lock: installed without dependencies into a separate folder.',

@@ -3,9 +3,11 @@
 #
 #   deploy/install.sh system
 #   deploy/install.sh app --package qalign-0.1.0.tgz [--prefix /opt/qalign] [--device cpu|cuda] [--extras "training scipy"]
+#   deploy/install.sh ray [--prefix /opt/qalign]
 #
 # - system: installs the Debian packages of Python, ffmpeg and tini. It needs root.
 # - app: installs the tarball in PREFIX.
+# - ray: installs Ray in PREFIX/ray, an environment of its own, after app.
 # - --python FILE: an interpreter with the Python packages. By default the script creates PREFIX/venv.
 # - --lock FILE: the package-lock.json. By default the file of the checkout.
 #
@@ -80,6 +82,19 @@ make_environment() {
   done
 }
 
+ray() {
+  local prefix=/opt/qalign
+  if [ $# -gt 0 ]; then
+    [ "$1" = --prefix ] && [ $# -eq 2 ] || fail "ray takes --prefix only; see the head of this file." 2
+    prefix=$2
+  fi
+  local lock="$prefix/app/python/requirements-ray.lock"
+  [ -f "$lock" ] || fail "$lock does not exist; run the step app first." 2
+  rm -rf "$prefix/ray"
+  "${PYTHON:-python3}" -m venv "$prefix/ray"
+  "$prefix/ray/bin/python" -m pip install --no-input --progress-bar off --require-hashes -r "$lock"
+}
+
 check_torch() {
   local python=$1 device=$2 found
   found=$("$python" -c 'import torch; print("cuda" if torch.version.cuda else "cpu")')
@@ -110,5 +125,6 @@ step=${1:-}
 case $step in
   system) system ;;
   app) app "$@" ;;
-  *) fail "name a step, system or app; see the head of this file." 2 ;;
+  ray) ray "$@" ;;
+  *) fail "name a step, system, app or ray; see the head of this file." 2 ;;
 esac

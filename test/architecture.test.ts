@@ -39,7 +39,7 @@ const PYTHON_RANKS = new Map([
   ['mplug_owl2', 2],
   ['transformers_backend', 2],
   ['weights', 3],
-  ['ray', 2],
+  ['ray', 3],
 ]);
 
 /** Package → the only paths that can import it. */
@@ -51,7 +51,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   sharp: ['src/media/'],
   'ffmpeg-static': ['src/media/'],
   'libheif-js': ['src/media/decode/'],
-  undici: ['src/media/'],
+  undici: ['src/media/', 'src/recipes/shards/ray/'],
   express: ['src/server/'],
 };
 /** Packages with one importing file, at any path. */

@@ -49,6 +49,8 @@ export const ENVIRONMENT: readonly Variable[] = [
     meaning: 'The folder of downloaded models, as huggingface_hub uses it.',
   },
   { name: 'HF_TOKEN', fallback: '', meaning: 'Your token for private models of the hub.' },
+  { name: 'RAY_AUTH_TOKEN', fallback: '', meaning: 'The token of a Ray cluster, for `--ray`.' },
+  { name: 'RAY_AUTH_TOKEN_PATH', fallback: '', meaning: 'A file with this token, if `RAY_AUTH_TOKEN` is not set.' },
   { name: 'HF_ENDPOINT', fallback: '`https://huggingface.co`', meaning: 'Another hub, such as a mirror.' },
   { name: 'HF_HUB_OFFLINE', fallback: '', meaning: '`1`: the hub is not accessed; models are read from its cache.' },
   { name: 'HTTPS_PROXY', fallback: '', meaning: 'A proxy for downloads of models and Python packages.' },

@@ -44,6 +44,10 @@ export const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   RUN_NOT_FOUND: 'Check the name; `qalign runs list` shows all runs.',
   RUN_ACTIVE: 'Wait for its end, or stop it with `qalign runs stop`.',
   RUN_FAILED: 'Read the log of the run, then continue it with `qalign runs resume`.',
+  RAY_HEAD_FAILED: 'Check the address, the token and the cluster, then repeat the command: it attaches or continues.',
+  RAY_JOB_FAILED:
+    'Read the reason and the log of the job in the dashboard of Ray, then repeat the command: it continues.',
+  RAY_NODES_DIFFER: 'Install the same qalign and the same model files on the named nodes.',
   DATASET_NOT_FOUND: 'Check the name and the folder of the labels; `qalign dataset list` names the files.',
   DATASET_UNREADABLE: 'Check that the file is complete and in UTF-8.',
   DATASET_COLUMNS: 'Name the right columns, or use the label file that the message describes.',

@@ -77,6 +77,9 @@ export const ERROR_CODES = {
   RUN_NOT_FOUND: row('config', 404, false, 'The run does not exist.'),
   RUN_ACTIVE: row('config', 409, false, 'The run is already being trained.'),
   RUN_FAILED: row('config', 500, false, 'The training process ended without completing the run.'),
+  RAY_HEAD_FAILED: row('config', 502, true, 'The head of the Ray cluster does not answer, or refuses the request.'),
+  RAY_JOB_FAILED: row('config', 500, true, 'The job on the Ray cluster ended before all shards were done.'),
+  RAY_NODES_DIFFER: row('config', 409, false, 'The nodes of the Ray cluster have different versions or models.'),
   // dataset: tables of ratings
   DATASET_NOT_FOUND: row('dataset', 404, false, 'The dataset or label file does not exist.'),
   DATASET_UNREADABLE: row('dataset', 422, false, 'The label file does not have the expected format or encoding.'),

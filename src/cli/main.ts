@@ -2,6 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { unfitRuntime } from '../base/runtime.js';
 import { createLogger, type LogLevel } from '../base/logger.js';
+import { takeSecondSignal } from './second-signal.js';
 import { createTerminal } from './terminal/terminal.js';
 
 // checked before any command is imported, because their modules run only on a supported Node.js
@@ -44,7 +45,8 @@ for (const [signal, code] of [
   ['SIGHUP', 129],
 ] as const) {
   process.on(signal, () => {
-    if (interrupt.signal.aborted) process.exit(code); // second signal: exit without cleanup
+    // second signal: exit without cleanup, unless the command waits for it
+    if (interrupt.signal.aborted && !takeSecondSignal()) process.exit(code);
     interrupt.abort();
   });
 }

@@ -13,7 +13,7 @@ export async function startAhead(line: readonly string[]): Promise<WaitingProces
 
 /** Whether the line has an input, a local device, and neither prints help nor continues a file that can be complete. */
 export function mayScore(line: readonly string[]): boolean {
-  const isRemote = line.some((word) => /^(--device=)?remote(:\d+)?$/.test(word));
+  const isRemote = line.some((word) => /^((--device=)?remote(:\d+)?|--ray(=.*)?)$/.test(word));
   const needsNone = ['-h', '--help', '--resume'].some((word) => line.includes(word));
   return !isRemote && !needsNone && line.some((word) => word === '-' || !word.startsWith('-'));
 }

@@ -96,6 +96,27 @@ export const SCORE_FLAGS = {
       choices: ['bar', 'json'],
       help: 'bar: a progress line on stderr (default); json: a JSON line on stdout for each event',
     },
+    ray: {
+      type: 'string',
+      value: 'URL',
+      help: 'score the shards on a Ray cluster: the address of its dashboard, such as http://127.0.0.1:8265. The same command attaches to the running job. Without a token (RAY_AUTH_TOKEN), only addresses of this machine are taken',
+    },
+    'ray-token-file': {
+      type: 'string',
+      value: 'FILE',
+      help: 'a file with the token of the cluster (default: RAY_AUTH_TOKEN)',
+    },
+    'ray-workers': {
+      type: 'number',
+      value: 'N',
+      help: 'number of workers (default: as many as the cluster has GPUs; without GPUs, one for each node or more)',
+    },
+    'ray-cpus': {
+      type: 'number',
+      value: 'N',
+      help: 'CPUs that each worker reserves (default: the share of a GPU, or those of the smallest node)',
+    },
+    'ray-stop': { type: 'boolean', help: 'stop the running job of these shards' },
     'shard-worker': {
       type: 'boolean',
       hidden: true,

@@ -236,7 +236,7 @@ function bestOf(flags: ScoreFlags): Best | undefined {
 
 export function wholeNumber(
   flags: ScoreFlags,
-  name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch',
+  name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch' | 'ray-workers' | 'ray-cpus',
 ): number | undefined {
   const value = flags[name];
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))

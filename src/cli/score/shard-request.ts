@@ -28,10 +28,10 @@ const ALLOWED: readonly string[] = [
   ...['shards', 'shard', 'shard-worker', 'keep', 'progress', 'out', 'format', 'quiet', 'limit', 'strict'],
   ...['task', 'model', 'base', 'revision', 'precision', 'scale', 'prompt', 'calibration', 'allow-urls', 'auto-orient'],
   ...['fps', 'max-frames', 'frame-rule', 'device', 'listen', 'bridge-keys', 'batch', 'deterministic', 'offline'],
-  ...['color', 'help'],
+  ...['ray', 'ray-token-file', 'ray-workers', 'ray-cpus', 'ray-stop', 'color', 'help'],
 ];
 /** Flags that need a run over shards. */
-const OF_SHARDS = ['shard', 'keep', 'progress'] as const;
+const OF_SHARDS = ['shard', 'keep', 'progress', 'ray', 'ray-token-file', 'ray-workers', 'ray-cpus'] as const;
 
 /** Whether a line scores shards. */
 export const wantsShards = (flags: ScoreFlags): boolean => flags.shards.length > 0 || flags['shard-worker'] === true;
@@ -40,6 +40,7 @@ export const wantsShards = (flags: ScoreFlags): boolean => flags.shards.length >
 export function requireNoShardFlags(flags: ScoreFlags): void {
   const stray = OF_SHARDS.find((name) => flags[name] !== undefined);
   if (stray !== undefined) throw usage(`--${stray} needs --shards`);
+  if (flags['ray-stop'] === true) throw usage('--ray-stop needs --shards');
 }
 
 /** Reads the flags of a run over shards. @param inputs further patterns @throws QalignError USAGE */
@@ -48,6 +49,7 @@ export function readShardFlags(flags: ScoreFlags, inputs: readonly string[]): Sh
   requireAllowed(flags);
   if (isWorker && (flags.shards.length > 0 || inputs.length > 0))
     throw usage('a shard worker reads its shards from stdin; leave out --shards and inputs');
+  requireForRay(flags, isWorker);
   const { out, format = 'parquet' } = flags;
   if (out === undefined) throw usage('--shards needs --out, the folder of the results (a path, or s3://BUCKET/FOLDER)');
   if (format !== 'parquet' && format !== 'jsonl') throw usage(`results of shards are parquet or jsonl, not ${format}`);
@@ -83,4 +85,13 @@ function requireAllowed(flags: ScoreFlags): void {
     if (isGiven && !ALLOWED.includes(name))
       throw usage(`--${name} is not for shards; leave it out, or score files and folders without --shards`);
   }
+}
+
+/** @throws QalignError USAGE for a flag of --ray without it */
+function requireForRay(flags: ScoreFlags, isWorker: boolean): void {
+  if (isWorker && flags.ray !== undefined) throw usage('a shard worker scores on this host; leave out --ray');
+  if (flags.ray !== undefined) return;
+  const stray = (['ray-token-file', 'ray-workers', 'ray-cpus'] as const).find((name) => flags[name] !== undefined);
+  const name = flags['ray-stop'] === true ? 'ray-stop' : stray;
+  if (name !== undefined) throw usage(`--${name} needs --ray, the address of the cluster`);
 }
