@@ -28,7 +28,7 @@ export interface ModelPlan {
  * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID, TASK_UNSUPPORTED; USAGE if two names are the same model
  */
 export async function planModels(
-  request: Pick<ScoreRequest, 'calibration' | 'scorers' | 'tasks'>,
+  request: Pick<ScoreRequest, 'calibration' | 'scorers' | 'tasks'> & Partial<Pick<ScoreRequest, 'map' | 'curve'>>,
 ): Promise<ModelPlan[]> {
   const calibratorOf = await calibratorsOf(request.calibration);
   const plans: ModelPlan[] = [];
