@@ -106,6 +106,14 @@ def test_loss_and_gradients_equal_those_of_the_library(subject):
             assert torch.allclose(found[name].grad, value, rtol=1e-3, atol=2e-5 * max(1.0, largest)), name
 
 
+def test_a_share_of_the_blocks_is_recomputed(subject):
+    model = subject.model(recompute=0.5)
+    recomputed = [block.gradient_checkpointing for block in model.sharded_blocks()]
+    assert sum(recomputed) == len(recomputed) // 2 > 0
+    expected = subject.logits(subject.model(recompute=False))[1]
+    assert torch.equal(subject.logits(model)[1], expected)
+
+
 def test_the_level_word_is_supervised_where_scoring_reads_it(subject):
     batch, logits = subject.logits(subject.model().eval())
     question = ChatPrompt("<|image|>How would you rate the quality of this image?", "The quality of the image is")

@@ -5,9 +5,10 @@ import torch
 from training_golden import GOLDEN, load_reference
 
 from qalign.mplug_owl2.model import IMAGE_TOKEN, expand_ids
+from qalign.mplug_owl2.vision import split_fused_qkv
 from qalign.training.data.batch import make_batch
 from qalign.training.data.conversation import IGNORED, Conversation
-from qalign.training.data.packing import pack
+from qalign.training.data.packing import _Split, pack, permuted
 from qalign.training.model.supervised import SupervisedModel
 
 
@@ -43,3 +44,18 @@ def test_nothing_is_padded() -> None:
     assert len(packing.order) == sum(lengths) == len(packing.text_ids) + 9 * sum(FRAMES)
     assert sorted(length for _, length in packing.groups) == sorted(lengths)
     assert packing.order.sort().values.tolist() == list(range(sum(lengths)))
+
+
+def test_gradients_of_gathers_equal_those_of_indices_to_the_bit() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(9, 6, requires_grad=True)
+    order, seed = torch.randperm(9), torch.randn(9, 6)
+    assert torch.equal(permuted(x, order, order.argsort()), x[order])
+    ours = torch.autograd.grad(permuted(x, order, order.argsort()), x, seed)[0]
+    assert torch.equal(ours, torch.autograd.grad(x[order], x, seed)[0])
+    fused = torch.randn(2, 5, 3 * 4 * 2, requires_grad=True)
+    plain, split = split_fused_qkv(fused, 4), _Split.apply(fused, 4)
+    seeds = [torch.randn_like(part) for part in plain]
+    assert all(torch.equal(one, other) for one, other in zip(plain, split, strict=True))
+    ours, theirs = (torch.autograd.grad(parts, fused, seeds)[0] for parts in (split, plain))
+    assert torch.equal(ours, theirs)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from training_golden import GOLDEN, load_reference, reference_batch
+from training_golden import GOLDEN, ROOT, load_reference, reference_batch
 
 from qalign.mplug_owl2.language import Multiway
 from qalign.training.kernels.gates import fused_quick_gelu, gated
@@ -111,6 +111,15 @@ def test_layers_with_adapters_are_called_one_by_one() -> None:
     pair = Multiway(nn.Linear(8, 3, bias=False), layer)
     expected = torch.cat([pair.multiway[0](x[:2]), layer(x[2:])])
     assert torch.equal(products(x, 2, [pair])[0], expected)
+
+
+def test_sharded_fused_blocks_have_the_gradients_of_plain_ones() -> None:
+    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(HERE / "fused_shards.py")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *run], capture_output=True, text=True, timeout=200, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert found["size"] == 2 and found["difference"] < 1e-6
 
 
 def test_a_share_of_the_blocks_is_evenly_spaced() -> None:

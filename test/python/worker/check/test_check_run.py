@@ -14,6 +14,7 @@ from qalign.schemas import problem_with
 from qalign.worker.check import run
 from qalign.worker.check.report import GOALS, Report, table
 from qalign.worker.check.subject import Subject
+from qalign.worker.check.training import RUNS
 
 CPU = torch.device("cpu")
 PACKAGE = Path(run.__file__).parents[3]
@@ -63,6 +64,18 @@ def test_all_sections_run_on_a_cpu_with_torch_safetensors_and_sentencepiece_only
     assert agreement["fp32 engine, to the literal model in fp32: logit"] < 1e-4
     assert all(goal["met"] is None for goal in written["goals"]), "the goals are for the published architecture"
     assert "gpu-check: training took" in done.stderr and "training" in done.stdout
+    training = {f["name"]: f["value"] for f in written["sections"]["training"]["figures"]}
+    assert training["micro-batch 2, batch 4, 0.5 recomputed, plain kernels"] > 0
+    optimizer = {f["name"] for f in written["sections"]["optimizer"]["figures"]}
+    assert {"adamw_8bit, all parameters", "adamw_8bit, plain, all parameters"} <= optimizer
+
+
+def test_the_runs_of_training_have_their_goals_and_both_forms_at_both_micro_batches():
+    runs = RUNS["cuda"]
+    names = [planned.name for planned in runs]
+    assert len(set(names)) == len(names)
+    assert {name for section, name in GOALS if section == "training"} == set(names[:2])
+    assert {(r.micro, r.kernels) for r in runs} == {(m, k) for m in (8, 32) for k in ("auto", "plain")}
 
 
 def test_a_dropped_model_is_freed_before_the_next_section(report):
@@ -140,9 +153,9 @@ def test_goals_are_beside_their_figures_and_complete(report):
     rates.figure("batch 1, median", 5.5, "ms")
     assert [figure["met"] for figure in rates.figures] == [False, True]
     goals = report.as_json()["goals"]
-    assert len(goals) == len(GOALS) == 7
+    assert len(goals) == len(GOALS) == 9
     assert {goal["name"]: goal["met"] for goal in goals}["rates: batch 64"] is False
-    assert [goal["met"] for goal in goals].count(None) == 5
+    assert [goal["met"] for goal in goals].count(None) == 7
     assert "goal 320: not met" in table(report.as_json())
 
 
