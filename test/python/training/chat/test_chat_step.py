@@ -51,7 +51,8 @@ class Subject:
     def model(self, **changes):
         with without_network():
             net = read_network(self.folder, torch.float32)
-        recipe = {"freeze": [], "lora": None, "seed": 0, "compute": "fp32", "recompute": True, **changes}
+        recipe = {"freeze": [], "lora": None, "seed": 0, "recompute": True, **changes}
+        recipe |= {"weights": "fp32", "compute": "fp32"}
         return chat_model(recipe, net, self.folder, self.preparing, SimpleNamespace(device=CPU))
 
     def logits(self, model):

@@ -24,7 +24,15 @@ from qalign.weights.rows import StoredRows
 
 RANKS = 4
 LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "abstractor": True, "quantise_base": None}
-RECIPE = {"init": "pretrained", "lora": None, "seed": 7, "freeze": [], "dropout": 0.0, "recompute": False}
+RECIPE = {
+    "device": "cpu",
+    "init": "pretrained",
+    "lora": None,
+    "seed": 7,
+    "freeze": [],
+    "dropout": 0.0,
+    "recompute": False,
+}
 TINY_A = GOLDEN / "tiny_a" / "model"
 NANO = ROOT / "configs" / "models" / "nano"
 
