@@ -8,7 +8,7 @@ export interface BatchPlace {
   readonly at: number;
 }
 
-/** Holds items until all places of the group are taken or given up, and then releases them in the order of places. */
+/** Holds items until all places of the group are taken or empty, and then releases them in the order of places. */
 export class BatchGroup<T> {
   readonly #held = new Map<number, T>();
   readonly #open: Set<number>;
@@ -26,7 +26,7 @@ export class BatchGroup<T> {
     this.#decide(at);
   }
 
-  /** Gives up a place, as of an item that failed before it was sent. Does nothing for a place that was taken. */
+  /** Empties a place, as of an item that failed before it was sent. Does nothing for a place that was taken. */
   giveUp(at: number): void {
     this.#decide(at);
   }

@@ -21,7 +21,7 @@ export async function runShardCommand(
   const { terminal, signal, log } = context;
   const { out, format, tasks: asked, strict, limit, keep, scorer, part } = request;
   const [plan] = await planModels({ ...request, tasks: asked, scorers: [scorer] });
-  const { tasks, calibratorOf } = plan!;
+  const { tasks } = plan!;
   const isQuiet = request.quiet || request.isWorker;
   const parts: ShardParts = {
     createScorer: async (options) => {
@@ -33,7 +33,7 @@ export async function runShardCommand(
       if (!isQuiet) terminal.progress(undefined);
       return made;
     },
-    finisherOf: calibratorOf,
+    finisherOf: (version) => plan!.calibratorOf(version),
   };
   const options = { ...scorer, out, format, tasks, strict, limit, keep: keep?.text, signal };
   if (request.isWorker)
@@ -47,7 +47,7 @@ export async function runShardCommand(
     ...options,
     shards: request.patterns,
     part: part && `${part.index}/${part.of}`,
-    onEvent: progress.onEvent,
+    onEvent: (event) => progress.onEvent(event),
   };
   try {
     const summary = await scoreShardsWith({ ...parts, onShards: (shards) => progress.total(shards.length) }, run);

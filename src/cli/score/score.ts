@@ -1,6 +1,6 @@
 import { expandSources } from '../../media/sources.js';
 import type { Scorer, ScorerOptions } from '../../recipes/score/scorer.js';
-import { defineCommand, type CommandContext } from '../command.js';
+import { defineCommand } from '../command.js';
 import { SCORE_FLAGS } from './flags.js';
 import { runScore } from './run.js';
 import { readShardFlags, requireNoShardFlags, wantsShards } from './shard-request.js';
@@ -36,6 +36,6 @@ export const score = defineCommand({
       return runOnRayCommand(context as unknown as CommandContext, context.flags, request);
     }
     const { runShardCommand } = await import('./run-shards.js');
-    return runShardCommand(context as unknown as CommandContext, request, createScorer);
+    return runShardCommand(context, request, createScorer);
   },
 });

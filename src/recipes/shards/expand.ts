@@ -21,12 +21,12 @@ export interface ExpandShardsOptions {
 const LISTS = ['.txt', '.list'];
 
 /**
- * Expands patterns to shards, sorted by name and without repetitions. A pattern is a name with braces (`{000..099}`),
- * a glob, or a file `.txt` or `.list` with a pattern on each line; each of them local or `s3://`. Names without
- * wildcards are not looked up here.
+ * Expands patterns to shards, sorted by name and without repetitions. A pattern is a name with braces (`{000..099}`), a
+ * glob, or a file `.txt` or `.list` with patterns. All of them can be `s3://`. Names without wildcards are not looked
+ * up here.
  *
- * @throws QalignError SHARD_NOT_FOUND for a glob without a match and a missing list; USAGE for an unknown ending or two
- *   shards whose results would have the same name
+ * @throws QalignError SHARD_NOT_FOUND for a glob without a match and a missing list
+ * @throws QalignError USAGE for an unknown ending, and for two shards whose results would have the same name
  */
 export async function expandShards(
   patterns: readonly string[],

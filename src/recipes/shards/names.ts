@@ -49,8 +49,8 @@ export function commonFolder(names: readonly string[]): string {
 }
 
 /**
- * Name of the result of a shard below the output folder: the name of the shard below the folder that all shards share,
- * with another ending. `..` in a name is resolved.
+ * Name of the result of a shard below the output folder. It is the name of the shard below the common folder of all
+ * shards, with another ending. `..` in a name is resolved.
  *
  * @param folder see `commonFolder`; default: the folder of the shard itself
  */

@@ -133,7 +133,7 @@ export async function serveShards(parts: ShardParts, options: ShardWorkerOptions
   const { out, input, write, signal } = options;
   const opened = openRun(parts, options, signal);
   try {
-    return await runShardWorker(opened.run, signal, { ...opened, out, input, write, ready: opened.ready });
+    return await runShardWorker(opened.run, signal, { ...opened, out, input, write });
   } finally {
     await opened.close();
   }

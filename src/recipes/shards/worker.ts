@@ -69,7 +69,7 @@ const isInside = (name: string): boolean => name.split('/').every((part) => ![''
 /** Reads a source as fast as it comes, so that its end is noticed while a shard is being scored. */
 async function* queueOf<T>(source: AsyncIterable<T>, onEnd: () => void): AsyncGenerator<T, void, undefined> {
   const held: T[] = [];
-  let [ended, failed]: [boolean, unknown] = [false, undefined];
+  let [ended, failed]: [boolean, Error | undefined] = [false, undefined];
   let wake: () => void = () => {};
   void (async () => {
     try {
@@ -79,7 +79,7 @@ async function* queueOf<T>(source: AsyncIterable<T>, onEnd: () => void): AsyncGe
       }
       onEnd();
     } catch (error) {
-      failed = error;
+      failed = error as Error;
     }
     ended = true;
     wake();

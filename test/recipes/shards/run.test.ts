@@ -79,7 +79,7 @@ describe('scoreShards', () => {
     expect(limited.summary.items).toBe(3);
     const all = await runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two') });
     expect(all.events).toMatchObject([
-      { error: { message: expect.stringMatching(/limit = 3, but this run has none/) } },
+      { error: { message: expect.stringMatching(/limit = 3, but this run has none/) as string } },
     ]);
   });
 
@@ -88,7 +88,10 @@ describe('scoreShards', () => {
     await writeFile(join(folder, 'a.tar'), shardOf('a', 21));
     const { events } = await runFake({ shards: shards(), out });
     expect(events).toMatchObject([
-      { event: 'failed', error: { message: expect.stringMatching(/a.tar with \d+ bytes, and the shard has changed/) } },
+      {
+        event: 'failed',
+        error: { message: expect.stringMatching(/a.tar with \d+ bytes, and the shard has changed/) as string },
+      },
       { event: 'done', commit: 'present' },
     ]);
   });
@@ -100,7 +103,7 @@ describe('scoreShards', () => {
     expect(rows[0]).toMatchObject({
       key: 'a-000',
       task: 'quality',
-      score_version: expect.stringMatching(/^[0-9a-f]{16}$/),
+      score_version: expect.stringMatching(/^[0-9a-f]{16}$/) as string,
     });
     expect((await runFake({ shards: shards(), out, format: 'jsonl' })).summary.present).toBe(2);
     await truncate(join(out, 'a.scores.jsonl'), 100);
@@ -134,7 +137,10 @@ describe('scoreShards', () => {
     expect(events[1]).toMatchObject({ event: 'failed', error: { code: 'SHARD_DAMAGED' } });
     expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'manifest.jsonl']);
     const lines = await linesOf('manifest.jsonl');
-    expect(lines[1]).toMatchObject({ state: 'failed', error: { message: expect.stringMatching(/at byte \d+/) } });
+    expect(lines[1]).toMatchObject({
+      state: 'failed',
+      error: { message: expect.stringMatching(/at byte \d+/) as string },
+    });
   });
 
   it('fails a shard whose worker was lost, and does not write an error of the machine into a row', async () => {

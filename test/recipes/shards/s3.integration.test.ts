@@ -120,7 +120,7 @@ describe.skipIf(packages instanceof Error)('shards in object storage', () => {
       const store = await stores.of('s3://data/in/a.tar');
       await expect(collect(store.stream('s3://data/in/a.tar'))).rejects.toMatchObject({
         code: 'STORAGE_FAILED',
-        message: expect.stringMatching(/failed again and again \(503 SlowDown later\)/),
+        message: expect.stringMatching(/failed again and again \(503 SlowDown later\)/) as string,
       });
       expect(proxy.seen.filter((one) => one === 'GET 503')).toHaveLength(3);
       await stores.close();

@@ -2,7 +2,6 @@ import type { ScoreOutcome } from '../../../api/result.js';
 import { QalignError } from '../../../base/errors.js';
 import { reasonOf } from '../../../base/files/reason.js';
 import { guardWrite } from '../../../base/files/unwritable.js';
-import type { Cell } from '../../score/result-csv.js';
 import { openParquetFile } from '../../score/result-parquet.js';
 import { compactLayout } from '../../score/layout/compact.js';
 import type { ResultLayout } from '../../score/layout/layout.js';
@@ -28,7 +27,7 @@ type Keyed = ScoreOutcome & { readonly key?: string };
 function withKey(key: string | undefined, outcome: ScoreOutcome): Keyed {
   const named = { ...(key === undefined ? {} : { key }), ...outcome };
   if (!('score' in outcome)) return named;
-  return { ...named, model: { ...outcome.model, device: outcome.model.device.replace(/:\d+$/, '') } } as Keyed;
+  return { ...named, model: { ...outcome.model, device: outcome.model.device.replace(/:\d+$/, '') } };
 }
 
 /** The columns of a compact file behind a column `key`; what all rows share is in the metadata. */
@@ -37,7 +36,7 @@ function shardLayout(): ResultLayout {
   return {
     ...layout,
     columns: [{ name: 'key', type: 'text' }, ...layout.columns],
-    cellsOf: (outcome) => ({ ...layout.cellsOf(outcome), key: (outcome as Keyed).key as Cell | undefined }),
+    cellsOf: (outcome) => ({ ...layout.cellsOf(outcome), key: (outcome as Keyed).key }),
   };
 }
 

@@ -10,7 +10,7 @@ const orNull = <T extends Type.TSchema>(schema: T, description: string): Type.TU
 
 /**
  * What a result of a shard says of itself: in the metadata of Parquet under the key `qalign_shard`, or in the file
- * `.meta.json` beside JSONL. It has no times and no paths, so that it is the same whoever computes it.
+ * `.meta.json` beside JSONL. It has no times and no paths, so that it is the same on every host.
  */
 export const ShardMetaSchema = Type.Object(
   {
@@ -39,6 +39,8 @@ export interface ShardMeta extends Static<typeof ShardMetaSchema> {}
 
 /** What decides the rows of a result, besides the input. */
 export type ShardSettings = Pick<ShardMeta, 'score_version' | 'tasks' | 'strict' | 'limit' | 'keep'>;
+
+type Setting = ShardSettings[keyof ShardSettings];
 
 /** Key of the fields in the metadata of Parquet. */
 export const META_KEY = 'qalign_shard';
@@ -110,7 +112,7 @@ async function parquetMeta(store: Store, result: string, byteLength: number): Pr
  * @throws QalignError RESUME_MISMATCH that names both versions or settings
  */
 export function requireSame(result: string, found: ShardMeta, wanted: ShardSettings & Pick<ShardMeta, 'input'>): void {
-  const differs = (what: string, was: unknown, is: unknown): QalignError =>
+  const differs = (what: string, was: Setting, is: Setting): QalignError =>
     new QalignError(
       'RESUME_MISMATCH',
       `${result} was written with ${what} ${show(was)}, but this run has ${show(is)}; use the old settings, or another --out.`,
@@ -126,5 +128,5 @@ export function requireSame(result: string, found: ShardMeta, wanted: ShardSetti
     );
 }
 
-const show = (value: unknown): string =>
-  value === null ? 'none' : Array.isArray(value) ? value.join(', ') : String(value);
+const show = (value: Setting): string =>
+  value === null ? 'none' : typeof value === 'object' ? value.join(', ') : String(value);

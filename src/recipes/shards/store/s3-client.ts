@@ -1,7 +1,7 @@
 // the only file that imports the SDK of object storage; the package is optional
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import type { S3Client } from '@aws-sdk/client-s3';
+import type * as SdkModule from '@aws-sdk/client-s3';
 import { QalignError } from '../../../base/errors.js';
 import { silentLogger } from '../../../base/logger.js';
 import type { Stored } from './store.js';
@@ -30,7 +30,7 @@ export interface S3Requests {
   close(): void;
 }
 
-type Sdk = typeof import('@aws-sdk/client-s3');
+type Sdk = typeof SdkModule;
 
 async function load(): Promise<Sdk> {
   try {
@@ -45,7 +45,7 @@ async function load(): Promise<Sdk> {
 }
 
 /**
- * Opens a client. Credentials, region and endpoint come from the environment and the files of the SDK; with
+ * Opens a client. Credentials, region and endpoint come from the environment and the files of the SDK. With
  * AWS_ENDPOINT_URL, buckets are parts of the path, as other servers expect.
  *
  * @throws QalignError PACKAGE_MISSING
@@ -54,10 +54,10 @@ export async function openS3(signal?: AbortSignal): Promise<S3Requests> {
   const sdk = await load();
   const hasEndpoint = (process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL'] ?? '') !== '';
   const hasRegion = (process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'] ?? '') !== '';
-  const client: S3Client = new sdk.S3Client({
-    logger: silentLogger, // it reports each answer that is not success, also "this name is taken"
-    maxAttempts: 1, // `withRetries` repeats, so that pauses and messages are the same for all requests
-    requestChecksumCalculation: 'WHEN_REQUIRED', // other servers than that of AWS do not know checksums in trailers
+  const client = new sdk.S3Client({
+    logger: silentLogger, // a name that is taken is no problem
+    maxAttempts: 1, // `withRetries` repeats
+    requestChecksumCalculation: 'WHEN_REQUIRED', // not all servers know trailers
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENT_MS, throwOnRequestTimeout: true },
     ...(hasEndpoint ? { forcePathStyle: true } : {}),
