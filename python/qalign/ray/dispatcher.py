@@ -161,7 +161,7 @@ class Dispatcher:
 
     def _take_ready(self, number: int, event: dict, now: float) -> None:
         place = self.places[number]
-        node, facts = place.node or f"place {number}", {name: event[name] for name in FACTS}
+        node, facts = place.node or f"place {number}", {name: event.get(name) for name in FACTS}
         first_node, first = self._facts or ("this job", {**facts, "qalign": self._version})
         if facts != first:
             message = (
@@ -176,7 +176,7 @@ class Dispatcher:
         self._facts = self._facts or (node, facts)
         self._ready_since = now if self._ready_since is None else self._ready_since
         place.state, place.was_ready = IDLE, True
-        told = {name: event[name] for name in (*FACTS, "device", "python", "torch")}
+        told = {name: event.get(name) for name in (*FACTS, "device", "python", "torch")}
         self.events.append({"event": "worker", "state": "ready", "place": number, "node": node, **told})
 
     def _take_done(self, number: int, event: dict, now: float) -> None:

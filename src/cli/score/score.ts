@@ -33,7 +33,7 @@ export const score = defineCommand({
     const request = readShardFlags(context.flags, context.args);
     if (context.flags.ray !== undefined) {
       const { runOnRayCommand } = await import('./ray/run.js');
-      return runOnRayCommand(context as unknown as CommandContext, context.flags, request);
+      return runOnRayCommand(context, context.flags, request);
     }
     const { runShardCommand } = await import('./run-shards.js');
     return runShardCommand(context, request, createScorer);

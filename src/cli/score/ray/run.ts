@@ -17,7 +17,7 @@ const SECOND_MS = 5000;
 
 /** Runs `qalign score --shards … --ray URL`. Returns the exit code. */
 export async function runOnRayCommand(
-  context: CommandContext,
+  context: Pick<CommandContext, 'terminal' | 'signal'>,
   flags: ScoreFlags,
   request: ShardRequest,
 ): Promise<number> {
