@@ -54,7 +54,8 @@ const LOCKS: Readonly<Record<string, Lock>> = {
     needs: ['mlflow-skinny'],
   },
   'requirements-ray': {
-    about: 'Ray, for the image of Ray clusters (deploy/ray/) and the test of test/recipes/shards/ray/: in an environment of its own.',
+    about:
+      'Ray, for the image of Ray clusters (deploy/ray/) and the test of test/recipes/shards/ray/: in an environment of its own.',
     // the version whose Jobs API and losses of nodes are tested
     needs: ['ray[default]==2.60.0'],
   },

@@ -37,10 +37,7 @@ export async function* expandGlob(
  * Returns the regular files that a pattern matches, whatever their content, in the order of their names. Names that
  * begin with a dot need a pattern that does. @throws QalignError MEDIA_UNREADABLE for a folder that cannot be read
  */
-export async function* filesMatching(
-  pattern: string,
-  signal?: AbortSignal,
-): AsyncGenerator<string, void, undefined> {
+export async function* filesMatching(pattern: string, signal?: AbortSignal): AsyncGenerator<string, void, undefined> {
   for await (const found of walkGlob(pattern, { signal })) {
     if ('error' in found) throw found.error;
     if (!('passed' in found)) yield pathText(found.path);
