@@ -54,7 +54,7 @@ describe('docs/reference', () => {
     for (const { name, flags, examples } of await allCommands()) {
       const part = text.slice(text.indexOf(`\n## qalign ${name}\n`)).split('\n## ')[1] ?? '';
       expect(
-        Object.keys(flags).filter((flag) => !part.includes(`--${flag}\` |`)),
+        Object.keys(flags).filter((flag) => flags[flag]?.hidden !== true && !part.includes(`--${flag}\` |`)),
         name,
       ).toEqual([]);
       expect(part).toContain(examples[0]);

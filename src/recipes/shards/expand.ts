@@ -4,7 +4,8 @@ import { isGlob } from '../../media/find/glob-pattern.js';
 import { expandBraces } from './braces.js';
 import type { ShardLine } from './events.js';
 import { commonFolder, kindOfShard, outputName, type ShardFormat } from './names.js';
-import { createStores, type Stores } from './store/store.js';
+import { createStores } from './store/open-stores.js';
+import type { Stores } from './store/store.js';
 
 /** Which shards of a list a run takes, and how its results are named. */
 export interface ExpandShardsOptions {
@@ -27,6 +28,8 @@ const LISTS = ['.txt', '.list'];
  *
  * @throws QalignError SHARD_NOT_FOUND for a glob without a match and a missing list
  * @throws QalignError USAGE for an unknown ending, and for two shards whose results would have the same name
+ * @example
+ * for (const { shard, output } of await expandShards(['data/{00000..00099}.tar'])) console.log(shard, output);
  */
 export async function expandShards(
   patterns: readonly string[],

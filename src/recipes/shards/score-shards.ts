@@ -9,7 +9,7 @@ import { readyEvent, shardScorerOf, type Finisher } from './model.js';
 import type { ShardFormat } from './names.js';
 import { runShards } from './run-shards.js';
 import type { ShardRun, ShardScorer } from './score-shard.js';
-import { createStores } from './store/store.js';
+import { createStores } from './store/open-stores.js';
 import { runShardWorker } from './worker.js';
 
 /** Options of `scoreShards`: the shards, their results, and the model as in `createScorer`. */

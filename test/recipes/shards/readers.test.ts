@@ -8,7 +8,7 @@ import { inBlocks } from '../../../src/recipes/shards/blocks.js';
 import { openShard } from '../../../src/recipes/shards/read/open-shard.js';
 import type { PendingSample, Sample } from '../../../src/recipes/shards/read/sample.js';
 import { readTar } from '../../../src/recipes/shards/read/tar.js';
-import { createStores } from '../../../src/recipes/shards/store/store.js';
+import { createStores } from '../../../src/recipes/shards/store/open-stores.js';
 import { chunksOf, collect, picture, shardOf, tarHeader, tarOf } from './make-shards.js';
 
 const MOST = 1 << 20;

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { expandShards } from '../../../src/recipes/shards/expand.js';
-import { createStores } from '../../../src/recipes/shards/store/store.js';
+import { createStores } from '../../../src/recipes/shards/store/open-stores.js';
 import { collect, shardOf } from './make-shards.js';
 import { motoPackages, startMoto, startProxy, type TestServer } from './s3-server.js';
 import { runFake } from './shard-scorer.js';

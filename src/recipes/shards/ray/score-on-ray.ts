@@ -5,7 +5,7 @@ import type { ShardLine } from '../events.js';
 import { openManifest } from '../manifest.js';
 import { isS3, type ShardFormat } from '../names.js';
 import type { ShardsSummary } from '../score-shards.js';
-import { createStores } from '../store/store.js';
+import { createStores } from '../store/open-stores.js';
 import { readRayHead, type RayHeadOptions } from './head.js';
 import type { RayJob } from './job.js';
 import { runOnRay, stopOnRay } from './run-on-ray.js';

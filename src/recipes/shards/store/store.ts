@@ -1,6 +1,4 @@
 import type { FileHandle } from 'node:fs/promises';
-import { isS3 } from '../names.js';
-import { createLocalStore } from './local.js';
 import type { RetryOptions } from './retry.js';
 
 /** What is known of a file or object without reading it. */
@@ -48,22 +46,4 @@ export interface Stores {
 /** Settings of the stores of a run. */
 export interface StoreOptions extends RetryOptions {
   readonly signal?: AbortSignal | undefined;
-}
-
-export function createStores(options: StoreOptions = {}): Stores {
-  const local = createLocalStore(options.signal);
-  let objects: Promise<{ readonly store: Store; close(): void }> | undefined;
-  return {
-    async of(name) {
-      if (!isS3(name)) return local;
-      objects ??= import('./objects.js').then(({ openObjects }) => openObjects(options));
-      return (await objects).store;
-    },
-    async close() {
-      await objects?.then(
-        (opened) => opened.close(),
-        () => undefined,
-      );
-    },
-  };
 }
