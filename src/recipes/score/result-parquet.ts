@@ -82,16 +82,15 @@ export async function openParquetFile(
     await draft.file.writeFile(bytes.getBytes());
     bytes.index = 0;
   };
-  let held: Cells[] = [];
+  // by column, because thousands of row objects would cost more time for memory than their encoding
+  let held: unknown[][] = columns.map(() => []);
+  let rows = 0;
   const writeGroup = async (): Promise<void> => {
-    const rows = held.length;
-    const columnData = columns.map((column) => ({
-      name: column.name,
-      data: held.map((row) => valueOf(column, row)),
-    }));
-    held = [];
+    const columnData = columns.map(({ name }, at) => ({ name, data: held[at] as unknown[] }));
+    held = columns.map(() => []);
     await parquet.write({ columnData, rowGroupSize: rows });
     await flush();
+    rows = 0;
   };
   return {
     async write(outcomes) {
@@ -99,13 +98,15 @@ export async function openParquetFile(
         const before = meta;
         meta = withOutcome(meta, outcome);
         if (meta !== before) describe();
-        held.push(layout.cellsOf(outcome));
+        const cells = layout.cellsOf(outcome);
+        for (const [at, column] of columns.entries()) held[at]!.push(valueOf(column, cells));
+        rows += 1;
       }
-      if (held.length >= GROUP_ROWS) await guard(writeGroup);
+      if (rows >= GROUP_ROWS) await guard(writeGroup);
     },
     async close() {
       await guard(async () => {
-        if (held.length > 0) await writeGroup();
+        if (rows > 0) await writeGroup();
         describe();
         await parquet.finish();
         await flush();

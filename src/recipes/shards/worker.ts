@@ -69,7 +69,8 @@ const isInside = (name: string): boolean => name.split('/').every((part) => ![''
 /** Reads a source as fast as it comes, so that its end is noticed while a shard is being scored. */
 async function* queueOf<T>(source: AsyncIterable<T>, onEnd: () => void): AsyncGenerator<T, void, undefined> {
   const held: T[] = [];
-  let [ended, failed]: [boolean, Error | undefined] = [false, undefined];
+  let ended = false;
+  const failures: Error[] = [];
   let wake: () => void = () => {};
   void (async () => {
     try {
@@ -79,7 +80,7 @@ async function* queueOf<T>(source: AsyncIterable<T>, onEnd: () => void): AsyncGe
       }
       onEnd();
     } catch (error) {
-      failed = error as Error;
+      failures.push(error as Error);
     }
     ended = true;
     wake();
@@ -87,7 +88,7 @@ async function* queueOf<T>(source: AsyncIterable<T>, onEnd: () => void): AsyncGe
   for (;;) {
     const next = held.shift();
     if (next !== undefined) yield next;
-    else if (failed !== undefined) throw failed;
+    else if (failures[0] !== undefined) throw failures[0];
     else if (ended) return;
     else await new Promise<void>((resolve) => (wake = resolve));
   }

@@ -51,7 +51,7 @@ export function withOutcome(meta: CompactMeta, outcome: ScoreOutcome): CompactMe
 }
 
 /** The key by which a row refers to its entry in `models`. */
-const versionTag = (scoreVersion: string): string => scoreVersion.slice(0, VERSION_DIGITS);
+export const versionTag = (scoreVersion: string): string => scoreVersion.slice(0, VERSION_DIGITS);
 
 const SMALLEST_NORMAL = 2 ** -126;
 

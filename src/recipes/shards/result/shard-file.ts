@@ -1,9 +1,10 @@
-import type { ScoreOutcome } from '../../../api/result.js';
+import { isFailure, type ScoreOutcome } from '../../../api/result.js';
 import { QalignError } from '../../../base/errors.js';
 import { reasonOf } from '../../../base/files/reason.js';
 import { guardWrite } from '../../../base/files/unwritable.js';
 import { openParquetFile } from '../../score/result-parquet.js';
-import { compactLayout } from '../../score/layout/compact.js';
+import { compactLayout, versionTag } from '../../score/layout/compact.js';
+import { cellsOf } from '../../score/result-csv.js';
 import type { ResultLayout } from '../../score/layout/layout.js';
 import type { ShardFormat } from '../names.js';
 import type { Store, StoreDraft } from '../store/store.js';
@@ -26,17 +27,24 @@ type Keyed = ScoreOutcome & { readonly key?: string };
 /** An index of a device is not the same on every host. */
 function withKey(key: string | undefined, outcome: ScoreOutcome): Keyed {
   const named = { ...(key === undefined ? {} : { key }), ...outcome };
-  if (!('score' in outcome)) return named;
+  if (!('score' in outcome) || !outcome.model.device.includes(':')) return named;
   return { ...named, model: { ...outcome.model, device: outcome.model.device.replace(/:\d+$/, '') } };
 }
 
-/** The columns of a compact file behind a column `key`; what all rows share is in the metadata. */
+/**
+ * The columns of a compact file behind a column `key`; what all rows share is in the metadata. Cells keep their digits,
+ * because the columns are fp32: finding the shortest digits, which text needs, would cost more than all other encoding.
+ */
 function shardLayout(): ResultLayout {
   const layout = compactLayout({});
   return {
     ...layout,
     columns: [{ name: 'key', type: 'text' }, ...layout.columns],
-    cellsOf: (outcome) => ({ ...layout.cellsOf(outcome), key: (outcome as Keyed).key }),
+    cellsOf(outcome) {
+      const { key } = outcome as Keyed;
+      const version = isFailure(outcome) ? {} : { v: versionTag(outcome.score_version) };
+      return { ...cellsOf(outcome), ...version, ...(key === undefined ? {} : { key }) };
+    },
   };
 }
 
