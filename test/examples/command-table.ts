@@ -118,6 +118,12 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
     says: /frame_curve.p5/,
   },
   'qalign score photos/ --out compact.jsonl --compact --quiet': {},
+  "qalign score --shards 'data/{00000..00099}.tar' --out scores/ --keep 'score>=3.5'": {
+    instead:
+      "mkdir -p data && tar --sort=name -cf data/00000.tar -C photos . && qalign score --shards 'data/{00000..00000}.tar' --out scores/ --keep 'score>=3.5' && ls scores/",
+    because: 'a hundred shards take minutes',
+    says: /00000\.scores\.parquet/,
+  },
   'qalign models list': { says: /one-align/ },
   'qalign models inspect ./my-checkpoint --json': { says: /parameters/ },
   'qalign bench': helpOnly('qalign bench', 'minutes'),

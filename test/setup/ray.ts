@@ -1,4 +1,4 @@
-/** The Ray of the tests: an environment of its own, created once beside the managed one (100 s on a quiet machine). */
+/** The Ray of the tests: an environment of its own beside the managed one, created once (100 s if quiet). */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';

@@ -144,7 +144,7 @@ def test_programs_equal_their_references_in_the_interpreter() -> None:
 
 @needs_triton
 def test_programs_of_training_compile_without_a_gpu() -> None:
-    command = [sys.executable, str(HERE.parent / "training_compile.py"), "80", "90"]
+    command = [sys.executable, str(HERE / "training_compile.py"), "80", "90"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stderr[-3000:]
     compiled = json.loads(ran.stdout)

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2" / "engine"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "mplug_owl2" / "engine"))
 from kernel_compile import compiles
 
 from qalign.training.kernels import programs
