@@ -8,7 +8,7 @@ import { compactLayout, emptyMeta } from '../../../src/recipes/score/layout/comp
 import { fieldsLayout, FULL_LAYOUT, fullLayout } from '../../../src/recipes/score/layout/layout.js';
 import { openResultFile } from '../../../src/recipes/score/result-file.js';
 import { openParquetFile } from '../../../src/recipes/score/result-parquet.js';
-import { fakeScorer, picture } from '../../recipes/score/fake-scorer.js';
+import { fakeScorer, picture, promptsOf } from '../../recipes/score/fake-scorer.js';
 
 const COUNT = 10_500;
 let folder: string;
@@ -82,8 +82,8 @@ it('is read by pyarrow and DuckDB: values, types, row groups and metadata', asyn
   const read = JSON.parse(text) as Record<'full' | 'compact' | 'fields' | 'curves', Read> &
     Record<'csv' | 'jsonl', unknown[][]>;
   const first = outcomes.find((outcome) => !isFailure(outcome)) as ScoreResult;
-  const { score_version, scale, model, prompt, preprocessing } = first;
-  const shared = { score_version, scale, model, prompt, preprocessing };
+  const { score_version, scale, model, preprocessing } = first;
+  const shared = { score_version, scale, model, prompts: promptsOf(outcomes), preprocessing };
   const scored = outcomes.filter((outcome) => !isFailure(outcome)).length;
 
   expect(read.full.groups).toEqual([10_000, 500]);

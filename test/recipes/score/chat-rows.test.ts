@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ScoreOutcome, ScoreResult } from '../../../src/api/result.js';
-import { compactLayout, emptyMeta, expandRow, withOutcome } from '../../../src/recipes/score/layout/compact.js';
+import {
+  compactLayout,
+  emptyMeta,
+  expandRow,
+  withOutcome,
+  type Shared,
+} from '../../../src/recipes/score/layout/compact.js';
 import { FULL_LAYOUT } from '../../../src/recipes/score/layout/layout.js';
 import { csvHeader, csvLine } from '../../../src/recipes/score/result-csv.js';
 import { openParquetFile } from '../../../src/recipes/score/result-parquet.js';
@@ -60,8 +66,8 @@ describe('rows of a chat model', () => {
     await file.close();
     const buffer = await asyncBufferFromFile(path);
     const metadata = await parquetMetadataAsync(buffer);
-    const shared = JSON.parse(metadata.key_value_metadata?.[0]?.value ?? '') as Partial<ScoreResult>;
-    expect([shared.model, shared.prompt]).toEqual([outcomes[0].model, outcomes[0].prompt]);
+    const shared = JSON.parse(metadata.key_value_metadata?.[0]?.value ?? '') as Shared;
+    expect([shared.model, shared.prompts[0]?.prompt]).toEqual([outcomes[0].model, outcomes[0].prompt]);
     const rows = (await parquetReadObjects({ file: buffer, metadata })) as Record<string, unknown>[];
     expect(rows.map((row) => [row['taught'], row['processor']])).toEqual([
       [false, CHAT_MODEL.processor],

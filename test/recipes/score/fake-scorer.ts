@@ -1,3 +1,4 @@
+import { isFailure, type ScoreOutcome, type ScoreResult } from '../../../src/api/result.js';
 import type { ChatPrompt } from '../../../src/engine/index.js';
 import type { ClipReader, PreparedMedia } from '../../../src/media/preparer.js';
 import { createScorerFrom } from '../../../src/recipes/score/score.js';
@@ -121,3 +122,10 @@ export async function fakeScorer(
 ): Promise<Scorer> {
   return createScorerFrom(fakeParts(log), { ...options, model: options.model ?? 'tiny-untrained' });
 }
+
+/** The prompts of pictures and of clips, as compact files store them; there is one task. */
+export const promptsOf = (outcomes: readonly ScoreOutcome[]): unknown[] =>
+  (['image', 'video'] as const).map((kind) => {
+    const found = outcomes.find((one): one is ScoreResult => !isFailure(one) && one.kind === kind)!;
+    return { task: found.task, kind, prompt: found.prompt };
+  });

@@ -7,7 +7,7 @@ import { isFailure, type ScoreOutcome, type ScoreResult } from '../../../src/api
 import { openParquetFile } from '../../../src/recipes/score/result-parquet.js';
 import { fullLayout } from '../../../src/recipes/score/layout/layout.js';
 import { CSV_COLUMNS, CSV_CURVE_COLUMNS } from '../../../src/recipes/score/result-csv.js';
-import { fakeScorer, picture } from './fake-scorer.js';
+import { fakeScorer, picture, promptsOf } from './fake-scorer.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -38,14 +38,14 @@ it('holds every row with types, in row groups, and shared values once', async ()
   const buffer = await asyncBufferFromFile(path);
   const metadata = await parquetMetadataAsync(buffer);
   expect(metadata.row_groups.map(({ num_rows }) => Number(num_rows))).toEqual([10_000, 10_000, 5_000]);
-  const shared = JSON.parse(metadata.key_value_metadata?.[0]?.value ?? '') as Partial<ScoreResult>;
+  const shared = JSON.parse(metadata.key_value_metadata?.[0]?.value ?? '') as unknown;
   const first = outcomes.find((outcome) => !isFailure(outcome)) as ScoreResult;
   expect(shared).toEqual({
     schema_version: 2,
     score_version: first.score_version,
     scale: 'mos5',
     model: first.model,
-    prompt: first.prompt,
+    prompts: promptsOf(outcomes),
     preprocessing: first.preprocessing,
   });
   const rows = await parquetReadObjects({ file: buffer, metadata, rowStart: 0, rowEnd: 20 });

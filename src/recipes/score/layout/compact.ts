@@ -4,14 +4,23 @@ import { LEVELS } from '../../../scoring/levels.js';
 import { cellsOf, type Cells } from '../result-csv.js';
 import { curveColumns, typeOfColumn, type ResultLayout } from './layout.js';
 
-/** Fields that are equal in all scores of one score_version. */
+/** The prompt of the scores of one task and kind. */
+export interface SharedPrompt {
+  readonly task: ScoreResult['task'];
+  readonly kind: ScoreResult['kind'];
+  /** Frames of the clips with this prompt; only if its text depends on their number. */
+  readonly frames?: number;
+  readonly prompt: ScoreResult['prompt'];
+}
+
+/** Fields that are equal in all scores of one score_version, and its prompts. */
 export interface Shared {
   /** The field `v` of a row: the first 6 digits of its score_version. */
   readonly v: string;
   readonly score_version: string;
   readonly scale: ScoreResult['scale'];
   readonly model: ScoreResult['model'];
-  readonly prompt: ScoreResult['prompt'];
+  readonly prompts: readonly SharedPrompt[];
   readonly preprocessing: ScoreResult['preprocessing'];
 }
 
@@ -39,15 +48,39 @@ export function emptyMeta(tasks: readonly string[]): CompactMeta {
   };
 }
 
-function sharedOf({ score_version, scale, model, prompt, preprocessing }: ScoreResult): Shared {
+function sharedOf(outcome: ScoreResult): Shared {
+  const { score_version, scale, model, preprocessing } = outcome;
   const { decoder: _decoder, ...same } = preprocessing; // the decoder differs between files
-  return { v: versionTag(score_version), score_version, scale, model, prompt, preprocessing: same };
+  return {
+    v: versionTag(score_version),
+    score_version,
+    scale,
+    model,
+    prompts: [promptOf(outcome)],
+    preprocessing: same,
+  };
 }
 
-/** Adds the model of an outcome to the metadata, if it is new. */
+/** The text that a chat template made has a part for each frame. */
+const promptOf = ({ task, kind, frames, prompt }: ScoreResult): SharedPrompt => ({
+  task,
+  kind,
+  ...(frames === undefined || prompt.rendered === undefined ? {} : { frames }),
+  prompt,
+});
+
+type PromptKey = Pick<SharedPrompt, 'task' | 'kind' | 'frames'>;
+const promptFor = ({ prompts }: Shared, { task, kind, frames }: PromptKey): SharedPrompt | undefined =>
+  prompts.find((one) => one.task === task && one.kind === kind && (one.frames === undefined || one.frames === Number(frames)));
+
+/** Adds the model and the prompt of an outcome to the metadata, if they are new. */
 export function withOutcome(meta: CompactMeta, outcome: ScoreOutcome): CompactMeta {
-  if (isFailure(outcome) || meta.models.some((one) => one.score_version === outcome.score_version)) return meta;
-  return { ...meta, models: [...meta.models, sharedOf(outcome)] };
+  if (isFailure(outcome)) return meta;
+  const known = meta.models.find((one) => one.score_version === outcome.score_version);
+  if (known === undefined) return { ...meta, models: [...meta.models, sharedOf(outcome)] };
+  if (promptFor(known, outcome) !== undefined) return meta;
+  const more = { ...known, prompts: [...known.prompts, promptOf(outcome)] };
+  return { ...meta, models: meta.models.map((one) => (one === known ? more : one)) };
 }
 
 /** The key by which a row refers to its entry in `models`. */
@@ -160,13 +193,16 @@ function compactCurve({ frame_curve: curve }: Pick<ScoreResult, 'frame_curve'>):
   };
 }
 
-/** Restores the shared fields of a compact row; undefined if the metadata has no entry for its `v`. */
+/** Restores the shared fields of a compact row; undefined if the metadata has no entry for its `v` or its prompt. */
 export function expandRow(
   row: Readonly<Record<string, unknown>>,
   { schema_version, defaults, models }: CompactMeta,
 ): Readonly<Record<string, unknown>> | undefined {
   const known = { schema_version, ...defaults, ...row };
   if (row['v'] === undefined) return known;
-  const shared = models.find(({ v }) => v === row['v']);
-  return shared === undefined ? undefined : { ...known, ...shared };
+  const found = models.find(({ v }) => v === row['v']);
+  if (found === undefined) return undefined;
+  const { prompts: _prompts, ...shared } = found;
+  const prompt = promptFor(found, known as unknown as PromptKey)?.prompt;
+  return prompt === undefined ? undefined : { ...known, ...shared, prompt };
 }

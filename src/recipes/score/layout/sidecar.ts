@@ -7,7 +7,7 @@ import { writeWhole } from '../../../base/files/whole-file.js';
 import { emptyMeta, withOutcome, type CompactMeta } from './compact.js';
 import { reasonOf } from '../../../base/files/reason.js';
 
-const { scale, model, prompt, preprocessing, score_version } = ScoreResultSchema.properties;
+const { task, kind, frames, scale, model, prompt, preprocessing, score_version } = ScoreResultSchema.properties;
 const closed = { additionalProperties: false };
 /** The sidecar file of compact rows. */
 export const MetaSchema = Type.Object(
@@ -25,7 +25,9 @@ export const MetaSchema = Type.Object(
           score_version,
           scale,
           model,
-          prompt,
+          prompts: Type.Array(Type.Object({ task, kind, frames, prompt }, closed), {
+            description: 'the prompt of each task and kind; of a chat model also of each number of frames',
+          }),
           preprocessing,
         },
         closed,
