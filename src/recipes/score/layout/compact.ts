@@ -71,7 +71,9 @@ const promptOf = ({ task, kind, frames, prompt }: ScoreResult): SharedPrompt => 
 
 type PromptKey = Pick<SharedPrompt, 'task' | 'kind' | 'frames'>;
 const promptFor = ({ prompts }: Shared, { task, kind, frames }: PromptKey): SharedPrompt | undefined =>
-  prompts.find((one) => one.task === task && one.kind === kind && (one.frames === undefined || one.frames === Number(frames)));
+  prompts
+    .filter((one) => one.task === task && one.kind === kind)
+    .find((one) => one.frames === undefined || one.frames === Number(frames));
 
 /** Adds the model and the prompt of an outcome to the metadata, if they are new. */
 export function withOutcome(meta: CompactMeta, outcome: ScoreOutcome): CompactMeta {
