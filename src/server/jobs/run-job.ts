@@ -9,21 +9,25 @@ import { createItemScorer } from './item.js';
 import type { JobJournal } from './journal.js';
 import { readManifest } from './manifest.js';
 import type { ActiveJob } from './queue.js';
-import { openResults, type JobResults } from './results.js';
+import { openLines, openResults, type JobResults } from './results.js';
+import { shardStateOf, writeShards } from './shards/run.js';
 import type { StoredJob } from './store.js';
 import type { Metrics } from '../metrics.js';
 import type { ModelPool } from '../score/model-pool.js';
 import type { SharedMemory } from '../http/memory-budget.js';
 import type { TracedJob, Traces } from '../traces/traces.js';
 
-const SAVE_MS = 500;
+/** Time between two events of a job. */
+export const SAVE_MS = 500;
 /** Items in flight while the model is not loaded. */
 const UNKNOWN_WIDTH = 128;
+
+type Counts = Pick<JobResults, 'items' | 'failed' | 'warned' | 'bytes'>;
 
 export interface RunJobParts {
   readonly config: ServeConfig;
   readonly models: ModelPool;
-  readonly metrics: Pick<Metrics, 'countItem'>;
+  readonly metrics: Pick<Metrics, 'countItem' | 'countShard'>;
   readonly traces: Pick<Traces, 'job' | 'stagesOf'>;
   readonly log: Logger;
   readonly storage: { readonly spool: string; readonly memory: SharedMemory };
@@ -40,16 +44,27 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
   const { folders, journal, models, traces } = parts;
   const traced = traces.job(job.plan.traceparent);
   const wait: WaitForRoom = { signal: stop.signal, onWait: (reason) => journal.note(job, 'waiting', reason) };
-  let results: JobResults | undefined;
+  let results: JobResults<never> | undefined;
+  const open = async <T>(opening: () => Promise<JobResults<T>>): Promise<JobResults<T>> => {
+    const opened = await untilWritten(opening, wait);
+    results = opened;
+    takeCounts(job, opened);
+    Object.assign(entry, { startedAt: performance.now(), doneAtStart: opened.items });
+    journal.note(job, 'running');
+    return opened;
+  };
   try {
     await journal.mend(job.id);
     await models.load(job.plan.model);
-    results = await untilWritten(() => openResults(folders.results(job.id), job.plan.tasks.length), wait);
-    takeCounts(job, results);
-    Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
-    journal.note(job, 'running');
-    await writeAll(entry, results, scoreRest(entry, results.items, parts, traced), wait, parts);
-    takeCounts(job, results); // results are complete on disk before the status is
+    const { shards, tasks } = job.plan;
+    if (shards === undefined) {
+      const items = await open(() => openResults(folders.results(job.id), tasks.length));
+      await writeAll(entry, items, scoreRest(entry, items.items, parts, traced), wait, parts);
+    } else {
+      const ofShards = await open(() => openLines(folders.results(job.id), 1, shardStateOf));
+      await writeShards(entry, shards, ofShards, wait, parts);
+    }
+    if (results !== undefined) takeCounts(job, results); // results are complete on disk before the status is
     journal.end(job, 'completed');
   } catch (error) {
     endEarly(job, error as Error, parts);
@@ -113,5 +128,6 @@ function endEarly(job: StoredJob, error: Error, { journal, log, isEnding }: RunJ
   log.error('a job failed', { job: job.id, reason: error.message, stack: error.stack });
 }
 
-const takeCounts = (job: StoredJob, { items, failed, warned, bytes }: JobResults): void =>
+/** Takes the counts of complete items. */
+export const takeCounts = (job: StoredJob, { items, failed, warned, bytes }: Counts): void =>
   void Object.assign(job, { done: items, failed, warned, resultBytes: bytes });
