@@ -82,7 +82,8 @@ export function createJobStore(database: Db, clocks?: Clocks): JobStore {
   const table = openServiceTable(database, 'jobs', { toRow, fromRow });
   return {
     insert: (job) => table.insert(job),
-    save: (job) => table.update(job, ['status', 'done', 'failed', 'warned', 'items', 'result_bytes', 'message', 'finished_at']),
+    save: (job) =>
+      table.update(job, ['status', 'done', 'failed', 'warned', 'items', 'result_bytes', 'message', 'finished_at']),
     get: (id) => table.get(id),
     list: ({ owner, status, ...page }) => table.list({ owner, status }, page),
     unfinished: () => table.inStatus('queued', 'running', 'waiting'),

@@ -178,7 +178,11 @@ export const jobResults = defineRoute({
     'Accept-Encoding': 'gzip: the answer is packed, without a Range and except Parquet',
   },
   answers: {
-    200: { description: 'a line for every item and task, or for every shard', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
+    200: {
+      description: 'a line for every item and task, or for every shard',
+      types: [NDJSON, 'text/csv', PARQUET],
+      schema: Type.String(),
+    },
     206: { description: 'the requested bytes', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
   },
   errors: ['JOB_NOT_FOUND', 'JOB_NOT_ENDED', 'RANGE_INVALID', 'NOT_ACCEPTABLE'],

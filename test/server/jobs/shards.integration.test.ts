@@ -98,7 +98,10 @@ describe('a job over shards', () => {
     await writeFile(join(folder, 'secret.tar'), shardOf('secret', 1));
     await writeFile(join(folder, 'secret.ppm'), picture(1));
     await symlink(folder, join(root, 'link'));
-    await writeFile(join(root, 'in', 'rows.jsonl'), '{"key":"k","path":"../../secret.ppm"}\n{"key":"l","path":"/x.ppm"}\n');
+    await writeFile(
+      join(root, 'in', 'rows.jsonl'),
+      '{"key":"k","path":"../../secret.ppm"}\n{"key":"l","path":"/x.ppm"}\n',
+    );
     await writeFile(join(root, 'names.txt'), '../secret.tar\n');
     for (const body of [
       { shards: ['in/a.tar'], out: '../out' },
@@ -164,7 +167,12 @@ describe('a job over shards', () => {
     database.prepare("UPDATE jobs SET status = 'running', done = 0, items = 0, finished_at = NULL").run();
     database.close();
     service = await start();
-    expect(await service.client.jobs.wait(job.id)).toMatchObject({ status: 'completed', done: 3, failed: 0, items: 18 });
+    expect(await service.client.jobs.wait(job.id)).toMatchObject({
+      status: 'completed',
+      done: 3,
+      failed: 0,
+      items: 18,
+    });
     expect((await shards(job.id)).map(({ shard }) => shard)).toEqual(['in/a.tar', 'in/b.tar', 'in/c.tar']);
     const after = await Promise.all(['a', 'b', 'c'].map((name) => readFile(join(root, `out/${name}.scores.parquet`))));
     expect(after.map((bytes, at) => bytes.equals(before[at] as Buffer))).toEqual([true, true, true]);

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
+import { read } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import { promisify } from 'node:util';
 import { QalignError } from '../../../base/errors.js';
 import { reasonOf } from '../../../base/files/reason.js';
 import type { ServeConfig } from '../../../config/serve.js';
@@ -12,6 +12,7 @@ import type { Store, Stores } from '../../../recipes/shards/store/store.js';
 import { fileRules, holdOutputInRoot, openInRoot, resolveInRoot, type FileRules } from '../../http/path-root.js';
 
 const CHUNK = 1 << 20;
+const readInto = promisify(read);
 
 /**
  * The stores of a job over shards. A name is a path below the root of the service, or an address below one of
@@ -49,23 +50,23 @@ function requireListed({ jobs }: ServeConfig, name: string): void {
 /** Files below the root. Each access is checked with the opened descriptor, so that no link leads out. */
 function createRootStore(rules: FileRules, signal: AbortSignal): Store {
   const local = createLocalStore(signal);
-  async function* chunks(name: string, range: { start: number; end?: number }): AsyncGenerator<Buffer, void, undefined> {
+  /** The bytes [from, to) of a file, to its end if it is shorter. */
+  async function* chunks(name: string, from: number, to: number): AsyncGenerator<Buffer, void, undefined> {
     const file = await openInRoot(rules, name);
-    const options = { fd: file.descriptor, autoClose: false, highWaterMark: CHUNK, ...range };
-    const stream = createReadStream('', options);
     try {
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
+      for (let at = from; at < to;) {
         signal.throwIfAborted();
-        yield chunk;
+        const chunk = Buffer.allocUnsafe(Math.min(CHUNK, to - at));
+        const { bytesRead } = await readInto(file.descriptor, chunk, 0, chunk.length, at);
+        if (bytesRead === 0) return;
+        at += bytesRead;
+        yield chunk.subarray(0, bytesRead);
       }
     } catch (error) {
       signal.throwIfAborted();
-      throw error instanceof QalignError
-        ? error
-        : new QalignError('SHARD_DAMAGED', `${name} cannot be read (${reasonOf(error)}).`, { cause: error });
+      if (error instanceof QalignError) throw error;
+      throw new QalignError('SHARD_DAMAGED', `${name} cannot be read (${reasonOf(error)}).`, { cause: error });
     } finally {
-      // a read that is under way must not meet another file with this descriptor
-      if (!stream.closed) await once(stream.destroy(), 'close').catch(() => undefined);
       await file.close();
     }
   }
@@ -80,12 +81,12 @@ function createRootStore(rules: FileRules, signal: AbortSignal): Store {
     },
     async read(name, from, to) {
       const parts: Buffer[] = [];
-      if (to > from) for await (const chunk of chunks(name, { start: from, end: to - 1 })) parts.push(chunk);
+      for await (const chunk of chunks(name, from, to)) parts.push(chunk);
       const bytes = Buffer.concat(parts);
       if (bytes.length === Math.max(0, to - from)) return bytes;
       throw new QalignError('SHARD_DAMAGED', `${name} was truncated while it was read.`);
     },
-    stream: (name) => chunks(name, { start: 0 }),
+    stream: (name) => chunks(name, 0, Infinity),
     list: (pattern) => filesBelow(rules, pattern, local),
     draft: (name) => openDraftBelow(rules, name, local),
     async replace(name, text) {
