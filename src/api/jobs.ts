@@ -31,7 +31,7 @@ const LISTS = {
     minItems: 1,
     maxItems: 1000,
     description:
-      'shards, each scored into one result: names below the root with braces or wildcards, .txt or .list files of them, or s3:// if jobs.object_storage allows it',
+      'shards, each scored into one result: names below the root, with braces or wildcards, or .txt and .list files of such names. s3:// needs jobs.object_storage',
   }),
 };
 /** Where the results of shards are written, and what is read. Only for a job with `shards`. */

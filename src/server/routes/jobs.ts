@@ -42,7 +42,7 @@ export const createJobs = defineRoute({
   scope: 'jobs',
   tag: 'jobs',
   summary: 'score a list of thousands to millions of items, or shards',
-  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported as failed. With \`shards\` and \`out\`, each shard gets one result file below the root; the job counts shards, and its results are a line for each: the name of its result, or why it failed. With \`Idempotency-Key\`, a repeated request finds the first job. With \`webhook\`, a signed message reports how the job ended (see webhooks).`,
+  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported as failed. With \`shards\` and \`out\`, each shard gets one result file below the root. Such a job counts shards. Its results name the file of each shard, or say why it failed. With \`Idempotency-Key\`, a repeated request finds the first job. With \`webhook\`, a signed message reports how the job ended (see webhooks).`,
   headers: { 'Idempotency-Key': 'a repeated request with this key finds the first job' },
   query: JobQuery,
   body: {
@@ -170,7 +170,7 @@ export const jobResults = defineRoute({
   tag: 'jobs',
   summary: 'results so far, in the order of the list',
   description:
-    'JSON lines by default (of a job over shards, the only format), CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended. With `Accept-Encoding: gzip` and no Range the answer is packed while it is sent.',
+    'JSON lines by default, and always of a job over shards. CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended. With `Accept-Encoding: gzip` and no Range the answer is packed while it is sent.',
   params: JobParams,
   query: ResultsQuery,
   headers: {

@@ -26,7 +26,7 @@ const prepareAny = async (source: ScoreSource): ReturnType<typeof prepareLastByt
 const start = (overrides: readonly string[] = []): Promise<TestService> =>
   startService([`root=${root}`, 'rate_per_minute=0', ...overrides], {
     dataDir: join(folder, 'data'),
-    createScorer: fakeShardParts({ engineCalls: [], closed: 0 }, prepareAny).createScorer,
+    createScorer: (options) => fakeShardParts({ engineCalls: [], closed: 0 }, prepareAny).createScorer(options),
   });
 
 beforeEach(async () => {
