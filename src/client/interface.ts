@@ -28,7 +28,12 @@ export type ClientItem = ClientFile | { readonly data: ClientFile; readonly name
 export type JobItems = string | Blob | readonly ItemSource[] | { readonly manifest_path: string } | ShardJob;
 
 /** A job over shards: one result for each, in the folder `out`. */
-export type ShardJob = Required<Pick<JobBody, 'shards' | 'out'>> & Pick<JobBody, 'format' | 'keep' | 'limit'>;
+export interface ShardJob extends Pick<JobBody, 'format' | 'keep' | 'limit'> {
+  /** Patterns of shards, as of `expandShards`. */
+  readonly shards: readonly string[];
+  /** Folder of the results. */
+  readonly out: string;
+}
 
 /** The address of the service, and the defaults of all calls. */
 export interface ClientOptions {
