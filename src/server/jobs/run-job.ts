@@ -1,42 +1,18 @@
-import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
-import type { Logger } from '../../base/logger.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { stateOf, type ScoreOutcome } from '../../api/result.js';
 import { untilWritten, type WaitForRoom } from './disk-room.js';
-import type { JobFolders } from './folders.js';
 import { createItemScorer } from './item.js';
-import type { JobJournal } from './journal.js';
 import { readManifest } from './manifest.js';
 import type { ActiveJob } from './queue.js';
 import { openLines, openResults, type JobResults } from './results.js';
+import { SAVE_MS, takeCounts, type RunJobParts } from './run-parts.js';
 import { shardStateOf, writeShards } from './shards/run.js';
 import type { StoredJob } from './store.js';
-import type { Metrics } from '../metrics.js';
-import type { ModelPool } from '../score/model-pool.js';
-import type { SharedMemory } from '../http/memory-budget.js';
-import type { TracedJob, Traces } from '../traces/traces.js';
+import type { TracedJob } from '../traces/traces.js';
 
-/** Time between two events of a job. */
-export const SAVE_MS = 500;
 /** Items in flight while the model is not loaded. */
 const UNKNOWN_WIDTH = 128;
-
-type Counts = Pick<JobResults, 'items' | 'failed' | 'warned' | 'bytes'>;
-
-export interface RunJobParts {
-  readonly config: ServeConfig;
-  readonly models: ModelPool;
-  readonly metrics: Pick<Metrics, 'countItem' | 'countShard'>;
-  readonly traces: Pick<Traces, 'job' | 'stagesOf'>;
-  readonly log: Logger;
-  readonly storage: { readonly spool: string; readonly memory: SharedMemory };
-  readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
-  readonly folders: JobFolders;
-  readonly journal: JobJournal;
-  /** True while the service ends: the job stays unfinished and continues at the next start. */
-  readonly isEnding: () => boolean;
-}
 
 /** Scores the remaining items of a job, from the first item or from where the previous process ended. */
 export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void> {
@@ -127,7 +103,3 @@ function endEarly(job: StoredJob, error: Error, { journal, log, isEnding }: RunJ
   journal.end(job, 'failed', message);
   log.error('a job failed', { job: job.id, reason: error.message, stack: error.stack });
 }
-
-/** Takes the counts of complete items. */
-export const takeCounts = (job: StoredJob, { items, failed, warned, bytes }: Counts): void =>
-  void Object.assign(job, { done: items, failed, warned, resultBytes: bytes });

@@ -14,7 +14,7 @@ import { untilWritten, type WaitForRoom } from '../disk-room.js';
 import { isDown, isLost, PAUSE_MS } from '../item.js';
 import type { ActiveJob } from '../queue.js';
 import type { JobResults } from '../results.js';
-import { SAVE_MS, takeCounts, type RunJobParts } from '../run-job.js';
+import { SAVE_MS, takeCounts, type RunJobParts } from '../run-parts.js';
 import { readShardList, type ShardPlan } from './list.js';
 import { createJobStores } from './stores.js';
 
