@@ -16,7 +16,8 @@ const LABELS: Readonly<Record<string, string>> = {
   kind: '`allocated`, `reserved`, `peak`, `free` or `total`: a kind of memory.',
   stage: '`queue`: an item waits; `service`: a batch, from sending it to its answer; `compute`: a batch at the worker.',
   state: '`ready`, `starting`, `silent` (does not answer) or `set_aside` (failed repeatedly; is retried later).',
-  outcome: 'For an item: `scored` or `failed`. For a webhook: `delivered`, `retried` or `failed`.',
+  outcome:
+    'For an item: `scored` or `failed`. For a shard: `written`, `present` or `failed`. For a webhook: `delivered`, `retried` or `failed`.',
   reason: 'An [error code](errors.md); `FLOOD` or `CONNECTIONS` for requests that were refused before they were read.',
   method: 'HTTP method.',
   route: 'Path of the route as in [HTTP](http.md), with its parameters in braces.',

@@ -27,12 +27,43 @@ const LISTS = {
     maxLength: 4096,
     description: 'path of a list below the root; each line is a path, a URL or a JSON object',
   }),
+  shards: Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
+    minItems: 1,
+    maxItems: 1000,
+    description:
+      'shards, each scored into one result: names below the root, with braces or wildcards, or .txt and .list files of such names. s3:// needs jobs.object_storage',
+  }),
 };
-/** The items, or the path of a list below the root, which has the same form as an uploaded list. */
+/** Where the results of shards are written, and what is read. Only for a job with `shards`. */
+const SHARD_SETTINGS = {
+  out: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 4096,
+      description: 'with shards: folder of the results below the root, or s3://; it is created',
+    }),
+  ),
+  format: Type.Optional(
+    Type.Enum(['parquet', 'jsonl'], { description: 'with shards: format of the results (default: parquet)' }),
+  ),
+  keep: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 1000,
+      description: 'with shards: condition of the key lists beside the results, such as score>=3.5',
+    }),
+  ),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, description: 'with shards: maximum number of items that are read of each shard' }),
+  ),
+};
+/** The items, the path of a list below the root (of the same form as an uploaded list), or shards. */
 export const JobBody = Type.Object(
   {
     items: Type.Optional(LISTS.items),
     manifest_path: Type.Optional(LISTS.manifest_path),
+    shards: Type.Optional(LISTS.shards),
+    ...SHARD_SETTINGS,
     ...Settings,
   },
   { ...closed, ...exactlyOne(LISTS) },
@@ -44,8 +75,9 @@ export const JobQuery = Type.Object(Settings, closed);
 export interface JobSettings extends Static<typeof JobQuery> {}
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
-const total = count('number of items in the list');
-const done = count('number of items that were scored or failed');
+const total = count('number of items in the list, or of shards');
+const done = count('number of items or shards that were scored or failed');
+const items = Type.Optional(count('number of items of the shards so far; only of a job over shards'));
 const seconds = (description: string) => Type.Number({ description });
 export const Job = Type.Object(
   {
@@ -55,8 +87,9 @@ export const Job = Type.Object(
     }),
     total,
     done,
-    failed: count('number of items in done that failed'),
-    warned: count('number of items in done that were scored with warnings'),
+    failed: count('number of items or shards in done that failed'),
+    warned: count('number of items in done that were scored with warnings; 0 for shards'),
+    items,
     result_bytes: count('size of the results so far in bytes, as NDJSON'),
     eta_s: Type.Union([Type.Number(), Type.Null()], {
       description: 'estimated seconds until the job ends; null: unknown',
@@ -129,11 +162,25 @@ export const JobEvent = Type.Object(
     done,
     failed: Job.properties.failed,
     warned: Job.properties.warned,
+    items,
   },
   closed,
 );
 /** The state of a job while it runs. */
 export interface JobEvent extends Static<typeof JobEvent> {}
+
+/** A line of the results of a job over shards. */
+export interface JobShard {
+  readonly shard: string;
+  readonly state: 'done' | 'failed';
+  /** Path or address of the result. */
+  readonly output?: string;
+  /** Number of items in the result, including the failed ones. */
+  readonly items?: number;
+  readonly failed?: number;
+  /** The reason why there is no result. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
 
 /** The type of the message for each final status of a job. */
 export const JOB_ENDINGS = { completed: 'job.completed', failed: 'job.failed', cancelled: 'job.cancelled' } as const;

@@ -1,5 +1,5 @@
 /** The boundary of src/client: requests over `fetch`, typed by src/api. It imports no other folder at run time. */
-import type { Job, JobEvent } from '../api/jobs.js';
+import type { Job, JobEvent, JobShard } from '../api/jobs.js';
 import type { ScoreOutcome } from '../api/result.js';
 import type { RunEvent } from '../api/runs.js';
 import type { ScoreAnswer, ScoredInput, ScoreFields } from '../api/score.js';
@@ -117,6 +117,9 @@ const jobCalls = (send: Sender, json: JsonSender): JobCalls => ({
   async *results(id, extra) {
     yield* jsonLines<ScoreOutcome>(await send('GET', `/v1/jobs/${encodeURIComponent(id)}/results`, undefined, extra));
   },
+  async *shards(id, extra) {
+    yield* jsonLines<JobShard>(await send('GET', `/v1/jobs/${encodeURIComponent(id)}/results`, undefined, extra));
+  },
   csv: async (id, extra) =>
     (await send('GET', `/v1/jobs/${encodeURIComponent(id)}/results?format=csv`, undefined, extra)).text(),
   events: (id, extra) => events<JobEvent>(send, `/v1/jobs/${encodeURIComponent(id)}/events`, extra),
@@ -184,12 +187,13 @@ export type {
   QalignClient,
   RunCalls,
   SentEvent,
+  ShardJob,
   UploadOptions,
   UploadProgress,
 } from './interface.js';
 export type { ErrorCode } from '../api/error.js';
 export type { ConvertAnswer, ConvertBody, DatasetList } from '../api/datasets.js';
-export type { DeletedJob, Job, JobEvent, JobList, JobMessage, JobSettings, JobStatus } from '../api/jobs.js';
+export type { DeletedJob, Job, JobEvent, JobList, JobMessage, JobSettings, JobShard, JobStatus } from '../api/jobs.js';
 export type { ModelList, ModelRow } from '../api/models.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from '../api/result.js';
 /** `WorkEvent` is the former name of `RunEvent`. */

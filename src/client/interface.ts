@@ -1,5 +1,5 @@
 import type { ConvertAnswer, ConvertBody, DatasetList } from '../api/datasets.js';
-import type { DeletedJob, Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
+import type { DeletedJob, Job, JobBody, JobEvent, JobList, JobSettings, JobShard, JobStatus } from '../api/jobs.js';
 import type { ModelList, ModelRow } from '../api/models.js';
 import type { ScoreOutcome } from '../api/result.js';
 import type {
@@ -25,7 +25,15 @@ export type ClientItem = ClientFile | { readonly data: ClientFile; readonly name
 /**
  * The items of a job: text with a path, URL or JSON object on each line, an array, or a file below the service's root.
  */
-export type JobItems = string | Blob | readonly ItemSource[] | { readonly manifest_path: string };
+export type JobItems = string | Blob | readonly ItemSource[] | { readonly manifest_path: string } | ShardJob;
+
+/** A job over shards: one result for each, in the folder `out`. */
+export interface ShardJob extends Pick<JobBody, 'format' | 'keep' | 'limit'> {
+  /** Patterns of shards, as of `expandShards`. */
+  readonly shards: readonly string[];
+  /** Folder of the results. */
+  readonly out: string;
+}
 
 /** The address of the service, and the defaults of all calls. */
 export interface ClientOptions {
@@ -125,6 +133,8 @@ export interface JobCalls {
   delete(id: string, extra?: CallOptions): Promise<DeletedJob>;
   /** The results so far, in the order of the list. */
   results(id: string, extra?: CallOptions): AsyncGenerator<ScoreOutcome, void, undefined>;
+  /** The ended shards so far of a job over shards: names of results, and why others failed. */
+  shards(id: string, extra?: CallOptions): AsyncGenerator<JobShard, void, undefined>;
   /** The results so far, as one CSV text. */
   csv(id: string, extra?: CallOptions): Promise<string>;
   /** The events until the end; the last is `end`. */

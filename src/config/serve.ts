@@ -154,7 +154,12 @@ export const ServeConfig = Type.Object(
           description:
             'days after which a finished job is deleted with its list and results; null: never. A jump of the system clock counts as at most one day',
         }),
-        attempts: count(5, 'maximum number of attempts for an item whose worker is lost'),
+        attempts: count(5, 'maximum number of attempts for an item or shard whose worker is lost'),
+        object_storage: Type.Array(Type.String({ pattern: '^s3://[^/*?{}]+/(.*/)?$' }), {
+          default: [],
+          description:
+            'addresses that jobs over shards can read and write below, such as s3://bucket/data/; each ends with /. They are used with the credentials of the service',
+        }),
       },
       { ...closed, default: {}, description: 'scoring jobs of /v1/jobs' },
     ),

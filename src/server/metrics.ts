@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { BatchReport } from '../engine/index.js';
 import type { DecodeBudget } from '../media/budget/decode-budget.js';
+import type { DoneEvent, FailedEvent } from '../recipes/shards/events.js';
 import type { Scorer } from '../recipes/score/scorer.js';
 import { LOAD_GAUGES, type LoadGauge } from './load-gauges.js';
 import type { Admission } from './score/admission.js';
@@ -23,6 +24,8 @@ export interface Metrics {
   readonly predictedWait: Histogram;
   /** Counts an answered item of a request or job. */
   readonly countItem: (state: { readonly failed: boolean; readonly warned: boolean }) => void;
+  /** Counts an ended shard of a job, and the items of a new result. */
+  readonly countShard: (event: DoneEvent | FailedEvent) => void;
   readonly countWebhook: (outcome: DeliveryOutcome) => void;
   onBatch(model: string, batch: BatchReport): void;
   /** Gauges are read at each scrape. */
@@ -81,7 +84,7 @@ function createBatchMetrics(registry: Registry): Metrics['onBatch'] {
 
 function createRequestMetrics(
   registry: Registry,
-): Pick<Metrics, 'requests' | 'duration' | 'countItem' | 'rejects' | 'predictedWait'> {
+): Pick<Metrics, 'requests' | 'duration' | 'countItem' | 'countShard' | 'rejects' | 'predictedWait'> {
   const registers = [registry];
   return {
     requests: new Counter({
@@ -97,7 +100,7 @@ function createRequestMetrics(
       buckets: SECONDS,
       registers,
     }),
-    countItem: createItemCounter(registry),
+    ...createItemCounters(registry),
     rejects: new Counter({
       name: 'qalign_rejects_total',
       help: 'refused requests by error code',
@@ -136,7 +139,7 @@ function createWebhookCounter(registry: Registry): Metrics['countWebhook'] {
   return (outcome) => webhooks.inc({ outcome });
 }
 
-function createItemCounter(registry: Registry): Metrics['countItem'] {
+function createItemCounters(registry: Registry): Pick<Metrics, 'countItem' | 'countShard'> {
   const registers = [registry];
   const items = new Counter({
     name: 'qalign_items_total',
@@ -149,9 +152,23 @@ function createItemCounter(registry: Registry): Metrics['countItem'] {
     help: 'items of requests and jobs scored with warnings',
     registers,
   });
-  return (state) => {
-    items.inc({ outcome: state.failed ? 'failed' : 'scored' });
-    if (state.warned) warned.inc();
+  const shards = new Counter({
+    name: 'qalign_shards_total',
+    help: 'shards of jobs; present: an earlier run had written the result',
+    labelNames: ['outcome'],
+    registers,
+  });
+  return {
+    countItem(state) {
+      items.inc({ outcome: state.failed ? 'failed' : 'scored' });
+      if (state.warned) warned.inc();
+    },
+    countShard(event) {
+      shards.inc({ outcome: event.event === 'failed' ? 'failed' : event.commit });
+      if (event.event === 'failed' || event.commit === 'present') return;
+      items.inc({ outcome: 'failed' }, event.failed);
+      items.inc({ outcome: 'scored' }, event.items - event.failed);
+    },
   };
 }
 

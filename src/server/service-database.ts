@@ -33,6 +33,7 @@ export function openServiceDatabase(dataDir: string): Db {
     const database = openDatabase(serviceDatabase(folder), SCHEMA);
     giveKeysIds(database);
     addColumn(database, 'jobs', 'warned', 'INTEGER NOT NULL DEFAULT 0');
+    addColumn(database, 'jobs', 'items', 'INTEGER NOT NULL DEFAULT 0');
     addColumn(database, 'jobs', 'kept_from', 'REAL');
     return database;
   } catch (error) {

@@ -73,6 +73,8 @@ const SERVICE: Readonly<Record<string, Row>> = {
   "curl --data-binary @list.txt -H 'Content-Type: text/plain' 'localhost:8080/v1/jobs?tasks=quality'": {
     says: /"status":/,
   },
+  [`curl -H 'Content-Type: application/json' -d '{"shards":["shards/{00000..00000}.tar"],"out":"job-scores"}' localhost:8080/v1/jobs`]:
+    { says: /"status":/ },
   'curl localhost:8080/v1/jobs/JOB': { says: /"status":/ },
   "curl 'localhost:8080/v1/jobs/JOB/results?format=csv'": {},
   [`curl -H 'Content-Type: application/json' -d '{"config":"nano","recipe":{"model":"nano","data":[{"name":"own","records":"data/koniq/test.jsonl"}]}}' localhost:8080/v1/evaluations`]:

@@ -36,12 +36,27 @@ export async function expandShards(
   { format = 'parquet', signal }: ExpandShardsOptions = {},
 ): Promise<ShardLine[]> {
   const stores = createStores({ signal });
-  const names = new Set<string>();
   try {
-    for (const pattern of patterns) for await (const name of namesOf(pattern, stores)) names.add(name);
+    return await expandIn(stores, patterns, format);
   } finally {
     await stores.close();
   }
+}
+
+/** `expandShards` in open stores. @param most largest number of shards */
+export async function expandIn(
+  stores: Stores,
+  patterns: readonly string[],
+  format: ShardFormat,
+  most = Infinity,
+): Promise<ShardLine[]> {
+  const names = new Set<string>();
+  for (const pattern of patterns)
+    for await (const name of namesOf(pattern, stores)) {
+      names.add(name);
+      if (names.size > most)
+        throw new QalignError('USAGE', `The patterns stand for more than ${most} shards; divide them.`);
+    }
   const shards = [...names].sort((a, b) => (a < b ? -1 : 1));
   for (const shard of shards) kindOfShard(shard);
   const folder = commonFolder(shards);

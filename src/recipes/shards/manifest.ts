@@ -1,23 +1,16 @@
 import { wholeLines } from '../../base/files/lines.js';
-import type { DoneEvent, FailedEvent, ShardError } from './events.js';
+import type { JobShard } from '../../api/jobs.js';
+import type { DoneEvent, FailedEvent } from './events.js';
 import { below } from './names.js';
 import type { ShardPart } from './expand.js';
 import type { Stores } from './store/store.js';
 
 /** A line of `manifest.jsonl`: what became of a shard. */
-export interface ManifestEntry {
-  readonly shard: string;
-  readonly state: 'done' | 'failed';
-  /** Path or address of the result. */
-  readonly output?: string;
-  readonly items?: number;
-  readonly failed?: number;
-  readonly error?: Pick<ShardError, 'code' | 'message'>;
-}
+export type ManifestEntry = JobShard;
 
 /** The list of finished and failed shards beside the results. */
 export interface Manifest {
-  add(event: DoneEvent | FailedEvent): Promise<void>;
+  add(entry: ManifestEntry): Promise<void>;
   /** Writes what has changed. */
   save(): Promise<void>;
 }
@@ -48,17 +41,18 @@ export async function openManifest(stores: Stores, out: string, part: ShardPart 
     await store.replace(name, lines.join(''));
   };
   return {
-    async add(event) {
-      const line = JSON.stringify(entryOf(event));
-      if (entries.get(event.shard) !== line) changed = true;
-      entries.set(event.shard, line);
+    async add(entry) {
+      const line = JSON.stringify(entry);
+      if (entries.get(entry.shard) !== line) changed = true;
+      entries.set(entry.shard, line);
       if (performance.now() - saved > SAVE_MS) await save();
     },
     save,
   };
 }
 
-function entryOf(event: DoneEvent | FailedEvent): ManifestEntry {
+/** What an event says of a shard. */
+export function entryOf(event: DoneEvent | FailedEvent): ManifestEntry {
   const { shard } = event;
   if (event.event === 'failed')
     return { shard, state: 'failed', error: { code: event.error.code, message: event.error.message } };

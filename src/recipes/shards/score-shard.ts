@@ -4,7 +4,7 @@ import { QalignError } from '../../base/errors.js';
 import { firstSignal } from '../../base/first-signal.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { BatchGroup } from '../../engine/index.js';
-import { DEFAULT_LIMITS } from '../../media/limits.js';
+import { DEFAULT_LIMITS, type MediaLimits } from '../../media/limits.js';
 import type { Task } from '../../prompts/subject.js';
 import type { Scorer } from '../score/scorer.js';
 import { inBlocks } from './blocks.js';
@@ -26,6 +26,11 @@ export interface ShardRun {
   /** Most samples of each shard that are read. */
   readonly limit: number | undefined;
   readonly keep: Keep | undefined;
+  /**
+   * Limits of decoding.
+   * @default DEFAULT_LIMITS
+   */
+  readonly limits?: Partial<MediaLimits> | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -102,13 +107,17 @@ export async function scoreShard(
   model: ShardScorer,
   onItems: (items: number) => void = () => {},
 ): Promise<ShardResult> {
-  const { stores, format, limit, keep, allowUrls } = run;
+  const { stores, format, limit, keep, allowUrls, limits } = run;
   const found = await requireShard(run, shard);
   const ended = new AbortController(); // items that are in work when the shard fails are not computed
   const { signal = ended.signal, release } = firstSignal(run.signal, ended.signal);
   const file = await openShardFile(await stores.of(output), output, format);
   try {
-    const samples = openShard(shard, found, stores, { allowUrls, most: DEFAULT_LIMITS.maxBytes, signal });
+    const samples = openShard(shard, found, stores, {
+      allowUrls,
+      most: limits?.maxBytes ?? DEFAULT_LIMITS.maxBytes,
+      signal,
+    });
     const blocks = inBlocks(samples, model.batch, limit);
     const count = { items: 0, failed: 0, rows: 0 };
     const kept: string[] = [];
@@ -145,7 +154,7 @@ interface Row {
 
 /** Scores the pictures of a block in one batch. Clips are computed alone. */
 async function scoreBlock(
-  { tasks, strict }: ShardRun,
+  { tasks, strict, limits }: ShardRun,
   { scorer, finish }: ShardScorer,
   block: readonly PendingSample[],
   signal: AbortSignal,
@@ -154,7 +163,7 @@ async function scoreBlock(
   const group = new BatchGroup<unknown>(samples.length);
   return Promise.all(
     samples.map(async ({ key, source }, at) => {
-      const outcomes = await scorer.score(source, { tasks, strict, signal, place: { group, at } });
+      const outcomes = await scorer.score(source, { tasks, strict, limits, signal, place: { group, at } });
       for (const outcome of outcomes) requireOfInput(outcome);
       return { key, outcomes: outcomes.map(finish) };
     }),
@@ -173,6 +182,7 @@ const ROW_ERRORS = [
   'MEDIA_TIMEOUT',
   'MEDIA_URL_FORBIDDEN',
   'MEDIA_URL_FAILED',
+  'PATH_FORBIDDEN',
   'FFMPEG_CRASHED',
   'NON_FINITE',
   'SHARD_KEY_MISSING',

@@ -4,7 +4,7 @@ import type { Scorer, ScorerOptions } from '../score/scorer.js';
 import type { ShardEvent, ShardLine } from './events.js';
 import { expandShards, parsePart, partOf } from './expand.js';
 import { parseKeep, type Keep } from './keep.js';
-import { openManifest } from './manifest.js';
+import { entryOf, openManifest } from './manifest.js';
 import { readyEvent, shardScorerOf, type Finisher } from './model.js';
 import type { ShardFormat } from './names.js';
 import { runShards } from './run-shards.js';
@@ -105,7 +105,7 @@ export async function scoreShardsWith(parts: ShardParts, options: ScoreShardsOpt
         count.items += event.items;
         count.failedItems += event.failed;
       }
-      if (event.event === 'failed' || event.event === 'done') await manifest.add(event);
+      if (event.event === 'failed' || event.event === 'done') await manifest.add(entryOf(event));
       await onEvent(event);
     };
     try {
@@ -211,7 +211,8 @@ function openRun(parts: ShardParts, options: RunOptions, signal: AbortSignal): O
   };
 }
 
-function requireOneTask(keep: Keep | undefined, tasks: readonly Task[] | undefined): Keep | undefined {
+/** @throws QalignError USAGE for a condition with several tasks */
+export function requireOneTask(keep: Keep | undefined, tasks: readonly Task[] | undefined): Keep | undefined {
   if (keep === undefined || (tasks?.length ?? 1) < 2) return keep;
   throw new QalignError('USAGE', 'A condition of key lists takes one task; score each task into its own folder.');
 }

@@ -34,6 +34,11 @@ export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'curre
  */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
+  if (job.plan.shards !== undefined)
+    throw new QalignError(
+      'NOT_ACCEPTABLE',
+      'The results of a job over shards are files; this list of them is in JSON lines only.',
+    );
   const plain = fullLayout(windowOf(curveOptions(job.plan)) !== undefined);
   const layout = job.plan.map === undefined ? plain : withMapColumns(plain);
   if (job.finishedAt !== undefined) {

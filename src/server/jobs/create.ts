@@ -10,6 +10,7 @@ import { mapOf } from '../score/score-items.js';
 import { writeManifest } from './manifest.js';
 import { curveOptions } from './item.js';
 import { withJobRequest } from './request.js';
+import { writeShardList } from './shards/list.js';
 import type { JobRunner } from './runner.js';
 import type { JobStore, StoredJob } from './store.js';
 import type { SharedMemory } from '../http/memory-budget.js';
@@ -41,19 +42,19 @@ export async function createJob(
   const draft = draftOf(jobs.folder(id));
   await mkdir(draft.path, { recursive: true, mode: 0o700 });
   try {
-    const { settings, total, sha256 } = await withJobRequest(call, services, async (request) => {
-      const manifest = await writeManifest(
-        join(draft.path, 'manifest.jsonl'),
-        request.list,
-        config.limits.manifest_mb * 1024 ** 2,
-      );
-      return { settings: request.settings(), ...manifest };
+    const { settings, shards, total, sha256 } = await withJobRequest(call, services, async (request) => {
+      const { shards, list } = request;
+      const path = join(draft.path, 'manifest.jsonl');
+      const manifest = await (shards === undefined
+        ? writeManifest(path, list, config.limits.manifest_mb * 1024 ** 2)
+        : writeShardList(path, shards, config, call.gone));
+      return { settings: request.settings(), shards: shards?.plan, ...manifest };
     });
     if (settings.webhook !== undefined) webhooks.check(settings.webhook);
     const model = settings.model ?? config.models[0] ?? '';
     const scorer = models.get(model);
     const fingerprint = createHash('sha256')
-      .update(JSON.stringify([settings, sha256]))
+      .update(JSON.stringify(shards === undefined ? [settings, sha256] : [settings, sha256, shards]))
       .digest('hex');
     const plan = {
       tasks: settings.tasks ?? scorer.defaultTasks,
@@ -64,6 +65,7 @@ export async function createJob(
       per_frame: settings.per_frame,
       per_frame_window: settings.per_frame_window,
       model,
+      shards,
       webhook: settings.webhook,
       traceparent: call.traceparent,
       fingerprint,
@@ -81,6 +83,7 @@ export async function createJob(
         done: 0,
         failed: 0,
         warned: 0,
+        items: 0,
         resultBytes: 0,
         message: undefined,
         createdAt: Date.now() / 1000,

@@ -30,13 +30,20 @@ const DOWN: readonly ErrorCode[] = [
   'NO_WORKER',
   'OUTPUT_UNWRITABLE',
 ];
-const PAUSE_MS = 1_000;
+/** Pause before an item or shard is tried again. */
+export const PAUSE_MS = 1_000;
 /** Whether no descriptor was free, so that no file could be opened. The item is not the cause, and connections end. */
 const lacksDescriptors = (error: unknown): boolean =>
   error instanceof Error &&
   (['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException).code ?? '') || lacksDescriptors(error.cause));
 /** Number of items of a job that get a span. Spans of millions of items would displace those of requests. */
 const TRACED_ITEMS = 100;
+
+/** Whether an error stops all scoring, so that the work waits until it works again. */
+export const isDown = (error: unknown): boolean =>
+  (error instanceof QalignError && DOWN.includes(error.code)) || lacksDescriptors(error);
+/** Whether a worker was lost, which does not blame the item. */
+export const isLost = (error: QalignError): boolean => LOST.includes(error.code);
 
 export const curveOptions = ({ per_frame, per_frame_window }: Partial<JobPlan>): CurveOptions => ({
   perFrame: per_frame,
@@ -111,8 +118,8 @@ export function createItemScorer({
     for (let attempt = 1; ;) {
       const found = await once(item, index);
       if (!(found instanceof QalignError)) return found;
-      const down = DOWN.includes(found.code) || lacksDescriptors(found);
-      if (!down && !(LOST.includes(found.code) && attempt < config.jobs.attempts)) {
+      const down = isDown(found);
+      if (!down && !(isLost(found) && attempt < config.jobs.attempts)) {
         return tasks.map((task) => failure({ input: nameOf(item, index) }, task, found));
       }
       if (down) onWait(found.message);

@@ -10,6 +10,7 @@ export function toAnswer(job: StoredJob, pace: number | undefined): Job {
     done: job.done,
     failed: job.failed,
     warned: job.warned,
+    ...itemsOf(job),
     result_bytes: job.resultBytes,
     eta_s: job.finishedAt !== undefined ? 0 : pace === undefined ? null : (job.total - job.done) / pace,
     tasks: [...job.plan.tasks],
@@ -20,3 +21,6 @@ export function toAnswer(job: StoredJob, pace: number | undefined): Job {
     finished_at: job.finishedAt ?? null,
   };
 }
+
+/** Number of items of a job over shards. */
+export const itemsOf = ({ plan, items }: StoredJob): { items?: number } => (plan.shards === undefined ? {} : { items });

@@ -3,7 +3,7 @@ import { JOB_ENDINGS, type JobEvent, type JobStatus } from '../../api/jobs.js';
 import { appendEvent, mendEvents } from '../run-events.js';
 import type { JobFolders } from './folders.js';
 import type { JobStore, StoredJob } from './store.js';
-import { toAnswer } from './job-answer.js';
+import { itemsOf, toAnswer } from './job-answer.js';
 import type { Message, Webhooks } from '../webhooks/webhooks.js';
 
 /** Changes the state of a job and records it in the store, the log and the events. A full disk does not stop a job. */
@@ -74,12 +74,13 @@ function messageOf(job: StoredJob): Message | undefined {
   return { id: id.replace('job_', 'msg_'), url: plan.webhook, body };
 }
 
-const toEvent = ({ finishedAt, status, total, done, failed, warned }: StoredJob, time: number): JobEvent => ({
-  event: finishedAt === undefined ? 'progress' : 'end',
+const toEvent = (job: StoredJob, time: number): JobEvent => ({
+  event: job.finishedAt === undefined ? 'progress' : 'end',
   time,
-  status,
-  total,
-  done,
-  failed,
-  warned,
+  status: job.status,
+  total: job.total,
+  done: job.done,
+  failed: job.failed,
+  warned: job.warned,
+  ...itemsOf(job),
 });

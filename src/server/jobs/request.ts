@@ -8,6 +8,7 @@ import type { Caller } from '../http/caller.js';
 import { withJson } from '../http/json-body.js';
 import type { SharedMemory } from '../http/memory-budget.js';
 import { fileRules, openInRoot } from '../http/path-root.js';
+import { shardRequestOf, type ShardRequest } from './shards/list.js';
 import { addField, fieldTooLong, openFormParser, toUploadError } from '../http/upload.js';
 import { fromWords } from '../http/valid.js';
 
@@ -19,6 +20,8 @@ const LIST_NAME = /\.(txt|jsonl|ndjson|csv)$/i;
 export interface JobRequest {
   settings(): JobSettings;
   readonly list: AsyncIterable<Uint8Array | string>;
+  /** Instead of the list, for a job over shards. @default none */
+  readonly shards?: ShardRequest | undefined;
 }
 
 /** Reads a job request while its list arrives: as a form, as the body, or as JSON. */
@@ -36,10 +39,13 @@ export async function withJobRequest<T>(
     const body = unpackedBody(req, config.limits.manifest_mb * 1024 ** 2);
     return work({ settings: () => settings, list: body.iterator({ destroyOnReturn: body !== req }) });
   }
-  return withJson(call, JobBody, { config, memory }, async ({ items, manifest_path: path, ...settings }) => {
+  return withJson(call, JobBody, { config, memory }, async (body) => {
+    const shards = shardRequestOf(body);
+    const { items, manifest_path: path, shards: _patterns, out: _out, format: _format, keep: _keep, ...rest } = body;
+    const { limit: _limit, ...settings } = rest;
     if (path === undefined) {
       const list = Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`));
-      return work({ settings: () => settings, list });
+      return work({ settings: () => settings, list, shards });
     }
     requireListName(path, path);
     const file = await openInRoot(fileRules(config), path);

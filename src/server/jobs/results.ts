@@ -10,7 +10,7 @@ import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import { stateOf, type ScoreOutcome } from '../../api/result.js';
 
 /** Results of a job as append-only JSON lines, grouped by item, in the order of the list. */
-export interface JobResults {
+export interface JobResults<T = ScoreOutcome> {
   /** Counts of complete items in the file, of failed items and of items with warnings, and the end of the last item. */
   readonly items: number;
   readonly failed: number;
@@ -19,14 +19,23 @@ export interface JobResults {
   /**
    * Writes all lines of an item or none. @throws QalignError OUTPUT_UNWRITABLE (a full disk); it can be called again
    */
-  append(outcomes: readonly ScoreOutcome[]): Promise<void>;
+  append(outcomes: readonly T[]): Promise<void>;
   sync(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens the file and truncates an item that a killed writer left incomplete. The file itself records the progress. */
-export async function openResults(path: string, tasks: number): Promise<JobResults> {
-  const found = await recover(path, tasks);
+/** Counts the lines of one item as failed or warned. */
+type StateOf<T> = (lines: readonly T[]) => { readonly failed: boolean; readonly warned: boolean };
+
+/** Opens the results of a job over items. */
+export const openResults = (path: string, tasks: number): Promise<JobResults> => openLines(path, tasks, stateOf);
+
+/**
+ * Opens the file and truncates an item that a killed writer left incomplete. The file itself records the progress.
+ * @param lines number of lines of an item
+ */
+export async function openLines<T>(path: string, lines: number, stateOf: StateOf<T>): Promise<JobResults<T>> {
+  const found = await recover(path, lines, stateOf);
   const file = await guard(() => open(path, existsSync(path) ? 'r+' : 'w+'));
   let { items, failed, warned, bytes } = found;
   const cut = async (): Promise<void> => {
@@ -69,16 +78,17 @@ export async function openResults(path: string, tasks: number): Promise<JobResul
   };
 }
 
-async function recover(
+async function recover<T>(
   path: string,
-  tasks: number,
+  lines: number,
+  stateOf: StateOf<T>,
 ): Promise<Readonly<Record<'items' | 'failed' | 'warned' | 'bytes', number>>> {
   const found = { items: 0, failed: 0, warned: 0, bytes: 0 };
   if (!existsSync(path)) return found;
-  let ofItem: ScoreOutcome[] = [];
+  let ofItem: T[] = [];
   for await (const { text, end } of wholeLines(createReadStream(path))) {
-    ofItem.push(JSON.parse(text) as ScoreOutcome);
-    if (ofItem.length < tasks) continue;
+    ofItem.push(JSON.parse(text) as T);
+    if (ofItem.length < lines) continue;
     const { failed, warned } = stateOf(ofItem);
     found.items += 1;
     found.failed += failed ? 1 : 0;

@@ -1,38 +1,18 @@
-import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
-import type { Logger } from '../../base/logger.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { stateOf, type ScoreOutcome } from '../../api/result.js';
 import { untilWritten, type WaitForRoom } from './disk-room.js';
-import type { JobFolders } from './folders.js';
 import { createItemScorer } from './item.js';
-import type { JobJournal } from './journal.js';
 import { readManifest } from './manifest.js';
 import type { ActiveJob } from './queue.js';
-import { openResults, type JobResults } from './results.js';
+import { openLines, openResults, type JobResults } from './results.js';
+import { SAVE_MS, takeCounts, type RunJobParts } from './run-parts.js';
+import { shardStateOf, writeShards } from './shards/run.js';
 import type { StoredJob } from './store.js';
-import type { Metrics } from '../metrics.js';
-import type { ModelPool } from '../score/model-pool.js';
-import type { SharedMemory } from '../http/memory-budget.js';
-import type { TracedJob, Traces } from '../traces/traces.js';
+import type { TracedJob } from '../traces/traces.js';
 
-const SAVE_MS = 500;
 /** Items in flight while the model is not loaded. */
 const UNKNOWN_WIDTH = 128;
-
-export interface RunJobParts {
-  readonly config: ServeConfig;
-  readonly models: ModelPool;
-  readonly metrics: Pick<Metrics, 'countItem'>;
-  readonly traces: Pick<Traces, 'job' | 'stagesOf'>;
-  readonly log: Logger;
-  readonly storage: { readonly spool: string; readonly memory: SharedMemory };
-  readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
-  readonly folders: JobFolders;
-  readonly journal: JobJournal;
-  /** True while the service ends: the job stays unfinished and continues at the next start. */
-  readonly isEnding: () => boolean;
-}
 
 /** Scores the remaining items of a job, from the first item or from where the previous process ended. */
 export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void> {
@@ -40,16 +20,27 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
   const { folders, journal, models, traces } = parts;
   const traced = traces.job(job.plan.traceparent);
   const wait: WaitForRoom = { signal: stop.signal, onWait: (reason) => journal.note(job, 'waiting', reason) };
-  let results: JobResults | undefined;
+  let results: JobResults<never> | undefined;
+  const open = async <T>(opening: () => Promise<JobResults<T>>): Promise<JobResults<T>> => {
+    const opened = await untilWritten(opening, wait);
+    results = opened;
+    takeCounts(job, opened);
+    Object.assign(entry, { startedAt: performance.now(), doneAtStart: opened.items });
+    journal.note(job, 'running');
+    return opened;
+  };
   try {
     await journal.mend(job.id);
     await models.load(job.plan.model);
-    results = await untilWritten(() => openResults(folders.results(job.id), job.plan.tasks.length), wait);
-    takeCounts(job, results);
-    Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
-    journal.note(job, 'running');
-    await writeAll(entry, results, scoreRest(entry, results.items, parts, traced), wait, parts);
-    takeCounts(job, results); // results are complete on disk before the status is
+    const { shards, tasks } = job.plan;
+    if (shards === undefined) {
+      const items = await open(() => openResults(folders.results(job.id), tasks.length));
+      await writeAll(entry, items, scoreRest(entry, items.items, parts, traced), wait, parts);
+    } else {
+      const ofShards = await open(() => openLines(folders.results(job.id), 1, shardStateOf));
+      await writeShards(entry, shards, ofShards, wait, parts);
+    }
+    if (results !== undefined) takeCounts(job, results); // results are complete on disk before the status is
     journal.end(job, 'completed');
   } catch (error) {
     endEarly(job, error as Error, parts);
@@ -112,6 +103,3 @@ function endEarly(job: StoredJob, error: Error, { journal, log, isEnding }: RunJ
   journal.end(job, 'failed', message);
   log.error('a job failed', { job: job.id, reason: error.message, stack: error.stack });
 }
-
-const takeCounts = (job: StoredJob, { items, failed, warned, bytes }: JobResults): void =>
-  void Object.assign(job, { done: items, failed, warned, resultBytes: bytes });

@@ -3,6 +3,7 @@ import type { Task } from '../../prompts/subject.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { MapOptions } from '../../scoring/quality-map.js';
 import type { JobStatus } from '../../api/jobs.js';
+import type { ShardPlan } from './shards/list.js';
 import { createKeptTime, type Clocks } from './kept-time.js';
 import { openServiceTable, type Page } from '../service-table.js';
 
@@ -20,6 +21,8 @@ export interface JobPlan {
   /** Missing in plans of earlier versions. */
   readonly per_frame_window?: number | undefined;
   readonly model: string;
+  /** Missing for jobs over items. */
+  readonly shards?: ShardPlan | undefined;
   /** Missing in plans of earlier versions. */
   readonly webhook?: string | undefined;
   /** W3C trace context of the request that made the job. Missing in plans of earlier versions. */
@@ -37,6 +40,8 @@ export interface StoredJob {
   done: number;
   failed: number;
   warned: number;
+  /** Items of the shards so far; 0 for jobs over items. */
+  items: number;
   resultBytes: number;
   message: string | undefined;
   readonly createdAt: number;
@@ -65,6 +70,7 @@ interface Row {
   readonly done: number;
   readonly failed: number;
   readonly warned: number;
+  readonly items: number;
   readonly result_bytes: number;
   readonly message: string | null;
   readonly created_at: number;
@@ -76,7 +82,8 @@ export function createJobStore(database: Db, clocks?: Clocks): JobStore {
   const table = openServiceTable(database, 'jobs', { toRow, fromRow });
   return {
     insert: (job) => table.insert(job),
-    save: (job) => table.update(job, ['status', 'done', 'failed', 'warned', 'result_bytes', 'message', 'finished_at']),
+    save: (job) =>
+      table.update(job, ['status', 'done', 'failed', 'warned', 'items', 'result_bytes', 'message', 'finished_at']),
     get: (id) => table.get(id),
     list: ({ owner, status, ...page }) => table.list({ owner, status }, page),
     unfinished: () => table.inStatus('queued', 'running', 'waiting'),
@@ -99,6 +106,7 @@ const toRow = (job: StoredJob): Row => ({
   done: job.done,
   failed: job.failed,
   warned: job.warned,
+  items: job.items,
   result_bytes: job.resultBytes,
   message: job.message ?? null,
   created_at: job.createdAt,
@@ -114,6 +122,7 @@ const fromRow = (row: Row): StoredJob => ({
   done: row.done,
   failed: row.failed,
   warned: row.warned,
+  items: row.items,
   resultBytes: row.result_bytes,
   message: row.message ?? undefined,
   createdAt: row.created_at,

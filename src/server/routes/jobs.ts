@@ -41,8 +41,8 @@ export const createJobs = defineRoute({
   path: '/v1/jobs',
   scope: 'jobs',
   tag: 'jobs',
-  summary: 'score a list of thousands to millions of items',
-  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported as failed. With \`Idempotency-Key\`, a repeated request finds the first job. With \`webhook\`, a signed message reports how the job ended (see webhooks).`,
+  summary: 'score a list of thousands to millions of items, or shards',
+  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported as failed. With \`shards\` and \`out\`, each shard gets one result file below the root. Such a job counts shards. Its results name the file of each shard, or say why it failed. With \`Idempotency-Key\`, a repeated request finds the first job. With \`webhook\`, a signed message reports how the job ended (see webhooks).`,
   headers: { 'Idempotency-Key': 'a repeated request with this key finds the first job' },
   query: JobQuery,
   body: {
@@ -68,6 +68,11 @@ export const createJobs = defineRoute({
     'MODEL_NOT_LOADED',
     'NO_WORKER',
     'OUTPUT_UNWRITABLE',
+    'SHARD_NOT_FOUND',
+    'SHARD_DAMAGED',
+    'STORAGE_FAILED',
+    'STORAGE_REFUSED',
+    'PACKAGE_MISSING',
   ],
   examples: [
     {
@@ -165,7 +170,7 @@ export const jobResults = defineRoute({
   tag: 'jobs',
   summary: 'results so far, in the order of the list',
   description:
-    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended. With `Accept-Encoding: gzip` and no Range the answer is packed while it is sent.',
+    'JSON lines by default, and always of a job over shards. CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended. With `Accept-Encoding: gzip` and no Range the answer is packed while it is sent.',
   params: JobParams,
   query: ResultsQuery,
   headers: {
@@ -173,10 +178,14 @@ export const jobResults = defineRoute({
     'Accept-Encoding': 'gzip: the answer is packed, without a Range and except Parquet',
   },
   answers: {
-    200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
+    200: {
+      description: 'a line for every item and task, or for every shard',
+      types: [NDJSON, 'text/csv', PARQUET],
+      schema: Type.String(),
+    },
     206: { description: 'the requested bytes', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
   },
-  errors: ['JOB_NOT_FOUND', 'JOB_NOT_ENDED', 'RANGE_INVALID'],
+  errors: ['JOB_NOT_FOUND', 'JOB_NOT_ENDED', 'RANGE_INVALID', 'NOT_ACCEPTABLE'],
   examples: [
     { name: 'as CSV', status: 200, params: { id: EXAMPLE_JOB }, query: { format: 'csv' } },
     { name: 'as JSON lines', status: 200, params: { id: EXAMPLE_JOB } },

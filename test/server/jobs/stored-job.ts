@@ -10,6 +10,7 @@ export const storedJob = (values: Partial<StoredJob> = {}): StoredJob => ({
   done: 0,
   failed: 0,
   warned: 0,
+  items: 0,
   resultBytes: 0,
   message: undefined,
   createdAt: 1,

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { RayEvent } from './events.js';
 import { expandShards, partOf, type ShardPart } from '../expand.js';
 import type { ShardLine } from '../events.js';
-import { openManifest } from '../manifest.js';
+import { entryOf, openManifest } from '../manifest.js';
 import { isS3, type ShardFormat } from '../names.js';
 import type { ShardsSummary } from '../score-shards.js';
 import { createStores } from '../store/open-stores.js';
@@ -52,7 +52,7 @@ export async function scoreShardsOnRay(options: RayShardsOptions): Promise<Shard
         count.items += event.items;
         count.failedItems += event.failed;
       }
-      if (event.event === 'failed' || event.event === 'done') adding = adding.then(() => manifest.add(event));
+      if (event.event === 'failed' || event.event === 'done') adding = adding.then(() => manifest.add(entryOf(event)));
       options.onEvent(event);
     };
     try {

@@ -20,6 +20,10 @@ export async function openNamed(
 ): Promise<Sample> {
   if (isUrl(name)) return stable(key, name, await openSource(name, { allowUrls, signal, limits: { maxBytes: most } }));
   if (isS3(name)) return ofObject(key, name, name, stores, most);
+  if (stores.guardsMedia === true && !isS3(shard)) {
+    const place = isAbsolute(name) ? name : join(dirname(shard), name);
+    return ofObject(key, name, place, stores, most);
+  }
   if (!isS3(shard)) return stable(key, name, await openSource(resolve(dirname(shard), name), { signal }));
   const place = join(dirname(shard.slice('s3://'.length)), name)
     .split('\\')
@@ -36,12 +40,20 @@ export async function openNamed(
   return ofObject(key, name, `s3://${place}`, stores, most);
 }
 
+/** Errors of the named file, and not of the storage. */
+const OF_ROW: readonly string[] = ['MEDIA_NOT_FOUND', 'MEDIA_UNREADABLE', 'MEDIA_TOO_LARGE', 'PATH_FORBIDDEN'];
+
 async function ofObject(key: string, name: string, uri: string, stores: Stores, most: number): Promise<Sample> {
-  const store = await stores.of(uri);
-  const found = await store.stat(uri);
-  if (found === undefined) return failedSample(key, name, new QalignError('MEDIA_NOT_FOUND', `${uri} does not exist.`));
-  if (found.bytes > most) return failedSample(key, name, tooLarge(uri, found.bytes, most));
-  return sampleOfBytes(key, name, await store.read(uri, 0, found.bytes));
+  try {
+    const store = await stores.of(uri);
+    const found = await store.stat(uri);
+    if (found === undefined) throw new QalignError('MEDIA_NOT_FOUND', `${uri} does not exist.`);
+    if (found.bytes > most) throw tooLarge(uri, found.bytes, most);
+    return await sampleOfBytes(key, name, await store.read(uri, 0, found.bytes));
+  } catch (error) {
+    if (error instanceof QalignError && OF_ROW.includes(error.code)) return failedSample(key, name, error);
+    throw error;
+  }
 }
 
 /** Without the time of the file and the folder of this machine, so that a row is the same on every host. */

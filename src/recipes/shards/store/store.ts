@@ -40,6 +40,11 @@ export interface Store {
 /** The stores of a run. Object storage is opened at the first name that needs it. */
 export interface Stores {
   of(name: string): Promise<Store>;
+  /**
+   * Local media that rows name are read as the stores allow, and not by their path.
+   * @default false
+   */
+  readonly guardsMedia?: boolean | undefined;
   close(): Promise<void>;
 }
 
