@@ -26,7 +26,7 @@ const SKIPPED = new Set(['1', '2', '3', '4', '5', '6', 'V', 'M', 'N']);
 
 /**
  * Reads the files of a tar archive in order: ustar, with the long names of GNU and of POSIX (pax). The archive must end
- * with an empty block, so that a copy that was cut is noticed.
+ * with an empty block, so that a copy that was cut is noticed, and only zeros can follow.
  *
  * @param most largest member in bytes that is read
  * @throws QalignError SHARD_DAMAGED with the offset in bytes
@@ -46,7 +46,11 @@ export async function* readTar(
       const block = await source.read(BLOCK);
       if (block.length < BLOCK)
         throw damaged(block.length === 0 ? 'the archive ends without its last block' : 'a header is cut', at);
-      if (block.every((byte) => byte === 0)) return;
+      if (block.every((byte) => byte === 0)) {
+        const stray = await source.firstNonZero();
+        if (stray === undefined) return;
+        throw damaged(`the archive ends at byte ${at}, but other bytes follow`, stray);
+      }
       const found = readHeader(block);
       if (typeof found === 'string') throw damaged(found, at);
       const header = { ...found, ...next };
