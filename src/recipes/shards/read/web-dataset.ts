@@ -1,6 +1,7 @@
 import { QalignError } from '../../../base/errors.js';
 import { sniff, SNIFF_BYTES } from '../../../media/decode/magic.js';
 import { isMediaFile } from '../../../media/find/is-media.js';
+import { keyOf, keyOfText, readJsonRow, type Key } from './key.js';
 import { failedSample, sampleOfBytes, tooLarge, withoutKey, type ReadOptions, type Sample } from './sample.js';
 import { readTar, type TarMember } from './tar.js';
 
@@ -8,17 +9,19 @@ import { readTar, type TarMember } from './tar.js';
 interface Members {
   readonly base: string;
   readonly media: TarMember[];
-  /** The field `key` of a JSON member. */
-  key: string | undefined;
+  /** The key in a JSON member. */
+  key: Key | undefined;
 }
 
+/** Fields of a JSON member that can hold the key, in order of preference. */
+const JSON_FIELDS = ['key', 'uid'];
 /** Largest JSON member that is searched for a key. */
 const MOST_JSON = 1 << 24;
 
 /**
  * Reads the samples of a WebDataset shard. Consecutive members whose paths are equal up to the first dot of the base
  * name are one sample. Each picture and clip of a sample is scored; other members are ignored. The key is the field
- * `key` of a JSON member, as img2dataset writes it, otherwise the path up to that dot.
+ * `key` of a JSON member, as img2dataset writes it, or else its `uid`, otherwise the path up to that dot.
  *
  * @param shard its name in messages
  * @throws QalignError SHARD_DAMAGED
@@ -36,7 +39,7 @@ export async function* readWebDataset(
       if (current !== undefined) yield* samplesOf(current, shard, (number += 1), most);
       current = { base, media: [], key: undefined };
     }
-    if (ending === 'json') current.key ??= keyOf(member.bytes);
+    if (ending === 'json') current.key ??= keyInJson(member.bytes);
     else if (isMedia(member)) current.media.push(member);
   }
   if (current !== undefined) yield* samplesOf(current, shard, number + 1, most);
@@ -48,12 +51,15 @@ async function* samplesOf(
   number: number,
   most: number,
 ): AsyncGenerator<Sample, void, undefined> {
-  const key = given ?? (base === '' || base.endsWith('/') ? undefined : base);
+  const found = given ?? keyOfText(base.endsWith('/') ? '' : base);
   const [first] = media;
-  if (key === undefined) {
+  if ('why' in found) {
     const name = first?.name ?? base;
-    yield withoutKey(shard, name, `Sample ${number} (${name})`);
-  } else if (first === undefined) {
+    yield withoutKey(shard, name, `Sample ${number} (${name})`, found.why);
+    return;
+  }
+  const { key } = found;
+  if (first === undefined) {
     const error = new QalignError('MEDIA_NOT_FOUND', `The sample ${key} of ${shard} has no picture or clip.`);
     yield failedSample(key, base, error);
   } else
@@ -77,12 +83,11 @@ function isMedia({ name, bytes }: TarMember): boolean {
 }
 
 /** Undefined for JSON without a key, or that cannot be read: img2dataset writes it beside the picture. */
-function keyOf(bytes: Buffer | undefined): string | undefined {
+function keyInJson(bytes: Buffer | undefined): Key | undefined {
   if (bytes === undefined || bytes.length > MOST_JSON) return undefined;
-  try {
-    const { key } = JSON.parse(bytes.toString('utf8')) as { readonly key?: unknown };
-    return typeof key === 'string' && key !== '' ? key : typeof key === 'number' ? String(key) : undefined;
-  } catch {
-    return undefined;
-  }
+  const json = readJsonRow(bytes.toString('utf8'));
+  const field = JSON_FIELDS.find((one) => isKey(json?.row[one]));
+  return json === undefined || field === undefined ? undefined : keyOf(json.row, undefined, [field], json.sourceOf);
 }
+
+const isKey = (value: unknown): boolean => typeof value === 'number' || (typeof value === 'string' && value !== '');
