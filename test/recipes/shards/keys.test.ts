@@ -101,7 +101,7 @@ describe('a key', () => {
   });
 
   it('of Parquet bytes without a key column is the path in its own column, else the row', async () => {
-    const bytes = { name: 'image', data: [1, 2].map((at) => new Uint8Array(picture(at))), type: 'BYTE_ARRAY' } as const;
+    const bytes = { name: 'image', data: [1, 2].map((at) => new Uint8Array(picture(at))), type: 'BYTE_ARRAY' as const };
     const table = parquetOf([bytes, { name: 'path', data: ['a/1.ppm', ''], type: 'STRING' }]);
     const found = await samplesOf('p.parquet', table);
     expect(found.map(({ key, source }) => [key, source.input])).toEqual([
@@ -112,7 +112,7 @@ describe('a key', () => {
   });
 
   it('of Parquet cannot be bytes', async () => {
-    const bytes = { name: 'image', data: [new Uint8Array(picture(1))], type: 'BYTE_ARRAY' } as const;
+    const bytes = { name: 'image', data: [new Uint8Array(picture(1))], type: 'BYTE_ARRAY' as const };
     for (const name of ['key', 'path']) {
       const table = parquetOf([bytes, { name, data: [new Uint8Array([1, 2])], type: 'BYTE_ARRAY' }]);
       await expect(samplesOf('b.parquet', table)).rejects.toMatchObject({

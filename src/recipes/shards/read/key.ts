@@ -42,7 +42,7 @@ function keyOfNumber(value: number, source: string | undefined): Key {
 export interface JsonRow {
   readonly row: Readonly<Record<string, unknown>>;
   /** The number of a field as it is written. */
-  sourceOf(field: string): string | undefined;
+  readonly sourceOf: (field: string) => string | undefined;
 }
 
 /** Reads a JSON object, with or without a byte order mark. */
