@@ -67,11 +67,14 @@ describe('readTar', () => {
       [tar.subarray(0, 512 + 1024), /ends without its last block at byte 1536/],
       [tar.subarray(0, 512 + 1024 + 10), /a header is cut at byte 1536/],
       [broken, /wrong checksum at byte 0/],
+      [Buffer.concat([tar, Buffer.alloc(9000), tar]), /ends at byte 1536, but other bytes follow at byte 11560/],
+      [Buffer.concat([tar, Buffer.from('x')]), /ends at byte 1536, but other bytes follow at byte 2560/],
       [Buffer.alloc(0), /ends without its last block at byte 0/],
       [Buffer.from('not a tar'.repeat(100)), /wrong checksum at byte 0/],
     ];
     for (const [bytes, message] of cases)
       await expect(collect(readTar(chunksOf(bytes), 'x.tar', MOST))).rejects.toThrow(message);
+    expect(await collect(readTar(chunksOf(Buffer.concat([tar, Buffer.alloc(8700)])), 'x.tar', MOST))).toHaveLength(1);
   });
 });
 

@@ -22,6 +22,19 @@ export class ByteSource {
     return (await this.#pass(length, () => {})) === length;
   }
 
+  /** Reads to the end of the stream. Returns the position of the first byte that is not zero, and stops there. */
+  async firstNonZero(): Promise<number | undefined> {
+    for (;;) {
+      const at = this.#chunk.subarray(this.#at).findIndex((byte) => byte !== 0);
+      if (at >= 0) return this.position + at;
+      this.position += this.#chunk.length - this.#at;
+      this.#at = this.#chunk.length;
+      const next = await this.#chunks.next();
+      if (next.done === true) return undefined;
+      [this.#chunk, this.#at] = [next.value, 0];
+    }
+  }
+
   /** Ends the stream, also before its end. */
   async close(): Promise<void> {
     await this.#chunks.return?.();

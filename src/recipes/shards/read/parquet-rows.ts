@@ -2,7 +2,8 @@ import { basename } from 'node:path';
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { QalignError } from '../../../base/errors.js';
 import type { Stores } from '../store/store.js';
-import { KEY_FIELDS, keyOf, NAME_FIELDS } from './manifest-lines.js';
+import { KEY_FIELDS, keyOf } from './key.js';
+import { NAME_FIELDS } from './manifest-lines.js';
 import { openNamed } from './open-named.js';
 import {
   sampleOfBytes,
@@ -16,6 +17,8 @@ import {
 
 /** Columns that can hold the bytes of a picture or clip, alone or as `{bytes, path}` of Hugging Face. */
 const BYTE_FIELDS = ['image', 'img', 'picture', 'video', 'bytes', 'image_bytes', 'jpg', 'jpeg', 'png', 'webp', 'mp4'];
+/** Columns of paths or URLs beside a column of bytes. */
+const PATH_FIELDS = NAME_FIELDS.filter((name) => !BYTE_FIELDS.includes(name));
 /** Rows that are read in one request; a column chunk that has no index of its pages is read whole. */
 const ROWS = 64;
 
@@ -54,7 +57,9 @@ export async function* readParquetRows(
       'SHARD_DAMAGED',
       `${shard} has no column of pictures (${header.join(', ')}); name one of ${BYTE_FIELDS.join(', ')} (bytes) or ${NAME_FIELDS.join(', ')} (paths or URLs).`,
     );
-  const key = KEY_FIELDS.find((name) => header.includes(name));
+  const key =
+    KEY_FIELDS.find((name) => header.includes(name)) ??
+    (BYTE_FIELDS.includes(media) ? PATH_FIELDS.find((name) => header.includes(name)) : undefined);
   const columns = [...new Set([media, ...(key === undefined ? [] : [key])])];
   for (const [rowStart, rowEnd] of ranges(metadata)) {
     const rows: Row[] = await parquetReadObjects({
@@ -64,11 +69,17 @@ export async function* readParquetRows(
     }).catch((cause: unknown) => {
       throw damaged(shard, cause);
     });
-    for (const [at, row] of rows.entries())
+    for (const [at, row] of rows.entries()) {
+      if (key !== undefined && row[key] instanceof Uint8Array)
+        throw new QalignError(
+          'SHARD_DAMAGED',
+          `The column ${key} of ${shard} has bytes, which cannot be a key; write it as a column of texts.`,
+        );
       yield {
         bytes: contentOf(row[media]).bytes?.length ?? 0,
         open: () => sampleOf(row, media, shard, rowStart + at, stores, options),
       };
+    }
   }
 }
 
@@ -93,9 +104,11 @@ async function sampleOf(
   options: ReadOptions,
 ): Promise<Sample> {
   const { bytes, name } = contentOf(row[media]);
-  const input = name ?? `${basename(shard)}#${at}`;
-  const key = keyOf(row, name ?? String(at));
-  if (key === undefined) return withoutKey(shard, input, `Row ${at} (counted from 0)`);
+  const path = name ?? pathBeside(row, media);
+  const input = path ?? `${basename(shard)}#${at}`;
+  const found = keyOf(row, path ?? String(at));
+  if ('why' in found) return withoutKey(shard, input, `Row ${at} (counted from 0)`, found.why);
+  const { key } = found;
   if (bytes !== undefined)
     return bytes.length > options.most
       ? failedSample(key, input, tooLarge(input, bytes.length, options.most))
@@ -103,6 +116,13 @@ async function sampleOf(
   if (name !== undefined) return openNamed(key, name, shard, stores, options);
   const error = new QalignError('MEDIA_NOT_FOUND', `Row ${at} of ${shard} has no picture or clip in ${media}.`);
   return failedSample(key, input, error);
+}
+
+/** The path or URL beside a column of bytes; undefined without one. */
+function pathBeside(row: Row, media: string): string | undefined {
+  const field = PATH_FIELDS.find((name) => name !== media && Object.hasOwn(row, name));
+  const path = field === undefined ? undefined : row[field];
+  return typeof path === 'string' && path !== '' ? path : undefined;
 }
 
 /** The bytes or the name of a cell: bytes, a text, or an object of both. */

@@ -39,11 +39,11 @@ export function failedSample(key: string | undefined, input: string, error: Qali
   return { key, source: { input, kind: 'image', media: new Uint8Array(), error }, bytes: 0 };
 }
 
-/** The row of a sample without key. */
-export function withoutKey(shard: string, input: string, where: string): Sample {
+/** The row of a sample without key. @param why the end of a sentence about the sample */
+export function withoutKey(shard: string, input: string, where: string, why: string): Sample {
   const error = new QalignError(
     'SHARD_KEY_MISSING',
-    `${where} of ${shard} has no key, so its score could not be joined; give each sample a key.`,
+    `${where} of ${shard} ${why}, so its score could not be joined; give it a key, best as a text of one line.`,
   );
   return failedSample(undefined, input, error);
 }
