@@ -52,7 +52,7 @@ export function createShardProgress(
           terminal.say(`qalign: ${terminal.paintErr('red', 'error')}: ${visible(message)} [${code}]`);
         }
         if (count.failed === FAILURES_SHOWN)
-          terminal.say('qalign: further failures are counted, and listed in manifest.jsonl');
+          terminal.say('qalign: further failures are counted, and listed in qalign-manifest.jsonl');
       }
       if (event.event === 'done') {
         current = 0;

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
@@ -6,7 +6,9 @@ import { compressors } from 'hyparquet-compressors';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QalignError } from '../../../src/base/errors.js';
 import { picture, shardOf, tarOf } from './make-shards.js';
-import { prepareLastByte, runFake } from './shard-scorer.js';
+import { fakeShardParts, prepareLastByte, runFake } from './shard-scorer.js';
+import { scoreShardsWith } from '../../../src/recipes/shards/score-shards.js';
+import type { FakeLog } from '../score/fake-scorer.js';
 
 let folder: string;
 let out: string;
@@ -41,7 +43,7 @@ describe('scoreShards', () => {
     const meta = Object.fromEntries(pairs.map(({ key, value }) => [key, JSON.parse(value ?? '') as object]));
     expect(meta['qalign_shard']).toMatchObject({ items: 20, failed: 0, rows: 20, input: { name: 'a.tar' } });
     expect(meta['qalign']).toMatchObject({ models: [{ model: { precision: 'fp32' } }] });
-    expect(await linesOf('manifest.jsonl')).toMatchObject([
+    expect(await linesOf('qalign-manifest.jsonl')).toMatchObject([
       { shard: `${folder}/a.tar`, state: 'done', items: 20, failed: 0 },
       { shard: `${folder}/b.tar`, state: 'done' },
     ]);
@@ -135,8 +137,8 @@ describe('scoreShards', () => {
       { key: '1', score: null, error_code: 'MEDIA_CORRUPT', error_message: '1.jpg is damaged.' },
     ]);
     expect(events[1]).toMatchObject({ event: 'failed', error: { code: 'SHARD_DAMAGED' } });
-    expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'manifest.jsonl']);
-    const lines = await linesOf('manifest.jsonl');
+    expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'qalign-manifest.jsonl']);
+    const lines = await linesOf('qalign-manifest.jsonl');
     expect(lines[1]).toMatchObject({
       state: 'failed',
       error: { message: expect.stringMatching(/at byte \d+/) as string },
@@ -156,7 +158,28 @@ describe('scoreShards', () => {
   it('scores every N-th shard of a part into a list of its own', async () => {
     const { summary } = await runFake({ shards: shards(), out, part: '2/2' });
     expect(summary.shards).toBe(1);
-    expect((await readdir(out)).sort()).toEqual(['b.scores.parquet', 'manifest-2-of-2.jsonl']);
+    expect((await readdir(out)).sort()).toEqual(['b.scores.parquet', 'qalign-manifest-2-of-2.jsonl']);
+  });
+
+  it('keeps a file that has the name of its list but is none, and loads no model', async () => {
+    await mkdir(out);
+    const name = join(out, 'qalign-manifest.jsonl');
+    for (const text of ['{"shard":"a","state":"done","mine":1}\n', '{"path":"x.png"}\n', 'mine', '[]\n']) {
+      await writeFile(name, text);
+      const log: FakeLog = { engineCalls: [], closed: 0 };
+      const running = scoreShardsWith(fakeShardParts(log), { model: 'tiny-untrained', shards: shards(), out });
+      await expect(running).rejects.toMatchObject({
+        code: 'RESUME_MISMATCH',
+        message: expect.stringMatching(/line 1 .* not replaced/) as string,
+      });
+      expect(log).toEqual({ engineCalls: [], closed: 0 });
+      expect(await readFile(name, 'utf8')).toBe(text);
+      expect(await readdir(out)).toEqual(['qalign-manifest.jsonl']);
+    }
+    await writeFile(join(out, 'manifest.jsonl'), 'mine');
+    await rm(name);
+    await runFake({ shards: shards(), out });
+    expect(await readFile(join(out, 'manifest.jsonl'), 'utf8')).toBe('mine');
   });
 
   it('ends without a draft when it is stopped', async () => {
@@ -166,7 +189,7 @@ describe('scoreShards', () => {
       return prepareLastByte(source);
     });
     await expect(running).rejects.toMatchObject({ code: 'CANCELLED' });
-    expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'manifest.jsonl']);
+    expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'qalign-manifest.jsonl']);
   });
 });
 
