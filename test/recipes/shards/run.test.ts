@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QalignError } from '../../../src/base/errors.js';
 import { picture, shardOf, tarOf } from './make-shards.js';
 import { fakeShardParts, prepareLastByte, runFake } from './shard-scorer.js';
-import { scoreShardsWith } from '../../../src/recipes/shards/score-shards.js';
+import { scoreShardsWith, type ShardParts } from '../../../src/recipes/shards/score-shards.js';
 import type { FakeLog } from '../score/fake-scorer.js';
 
 let folder: string;
@@ -159,6 +159,24 @@ describe('scoreShards', () => {
     const { summary } = await runFake({ shards: shards(), out, part: '2/2' });
     expect(summary.shards).toBe(1);
     expect((await readdir(out)).sort()).toEqual(['b.scores.parquet', 'qalign-manifest-2-of-2.jsonl']);
+  });
+
+  it('loads no model for an empty part, and refuses an empty list', async () => {
+    const parts: ShardParts = { createScorer: () => Promise.reject(new Error('the model was loaded')) };
+    const options = { model: 'tiny-untrained', out };
+    expect(await scoreShardsWith(parts, { ...options, shards: shards(), part: '3/3' })).toMatchObject({ shards: 0 });
+    await expect(scoreShardsWith(parts, { ...options, shards: [`${folder}/*.jsonl`] })).rejects.toMatchObject({
+      code: 'SHARD_NOT_FOUND',
+    });
+  });
+
+  it('computes nothing in a second run with its results beside its inputs', async () => {
+    for (const format of ['parquet', 'jsonl'] as const) {
+      const options = { shards: [`${folder}/*`], out: folder, format, keep: 'score>=1' };
+      expect((await runFake(options)).summary).toMatchObject({ shards: 2, written: 2 });
+      expect((await runFake(options)).summary).toMatchObject({ shards: 2, written: 0, present: 2 });
+      for (const name of ['a', 'b']) await rm(join(folder, `${name}.keep.txt`));
+    }
   });
 
   it('keeps a file that has the name of its list but is none, and loads no model', async () => {
