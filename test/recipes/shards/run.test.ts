@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QalignError } from '../../../src/base/errors.js';
 import { picture, shardOf, tarOf } from './make-shards.js';
 import { fakeShardParts, prepareLastByte, runFake } from './shard-scorer.js';
+import { inputOf } from '../../../src/recipes/shards/result/shard-input.js';
 import { scoreShardsWith, type ShardParts } from '../../../src/recipes/shards/score-shards.js';
+import type { Store } from '../../../src/recipes/shards/store/store.js';
 import type { FakeLog } from '../score/fake-scorer.js';
 
 let folder: string;
@@ -62,13 +65,20 @@ describe('scoreShards', () => {
   it('refuses results of other settings, cut results and foreign files, and keeps them', async () => {
     await runFake({ shards: shards(), out });
     const was = (await contentOf(out))['a.scores.parquet'];
-    const other = await runFake({ shards: shards(), out, scale: 'unit' });
-    expect(other.summary).toMatchObject({ failed: 2, written: 0 });
-    const [first] = other.events;
-    expect(first).toMatchObject({ event: 'failed', error: { code: 'RESUME_MISMATCH', retry: false } });
-    expect((first as { error: { message: string } }).error.message).toMatch(
-      /was written with score_version [0-9a-f]{16}, but this run has [0-9a-f]{16}/,
-    );
+    const list = (await contentOf(out))['qalign-manifest.jsonl'];
+    await writeFile(join(folder, '0.tar'), shardOf('0', 2));
+    const other = runFake({ shards: [`${folder}/*.tar`, `${folder}/c.tar`], out, scale: 'unit' });
+    await expect(other).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+      message: expect.stringMatching(
+        /was written with score_version [0-9a-f]{16}, but this run has [0-9a-f]{16}/,
+      ) as string,
+    });
+    const kept = await contentOf(out);
+    expect(kept['a.scores.parquet']).toBe(was);
+    const states = (await linesOf('qalign-manifest.jsonl')).map(({ state }) => state);
+    expect(states).toEqual(['done', 'done', 'done']); // 0.tar was scored before
+    expect(Buffer.from(kept['qalign-manifest.jsonl']!, 'hex').includes(Buffer.from(list!, 'hex'))).toBe(true);
     await truncate(join(out, 'a.scores.parquet'), was!.length / 2 - 10);
     await writeFile(join(out, 'b.scores.parquet'), 'mine');
     const cut = await runFake({ shards: shards(), out });
@@ -79,10 +89,8 @@ describe('scoreShards', () => {
     expect(await readFile(join(out, 'b.scores.parquet'), 'utf8')).toBe('mine');
     const limited = await runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two'), limit: 3 });
     expect(limited.summary.items).toBe(3);
-    const all = await runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two') });
-    expect(all.events).toMatchObject([
-      { error: { message: expect.stringMatching(/limit = 3, but this run has none/) as string } },
-    ]);
+    const all = runFake({ shards: [join(folder, 'a.tar')], out: join(folder, 'two') });
+    await expect(all).rejects.toThrow(/limit = 3, but this run has none/);
   });
 
   it('refuses a result whose shard has changed', async () => {
@@ -92,10 +100,44 @@ describe('scoreShards', () => {
     expect(events).toMatchObject([
       {
         event: 'failed',
-        error: { message: expect.stringMatching(/a.tar with \d+ bytes, and the shard has changed/) as string },
+        error: {
+          message: expect.stringMatching(
+            /a.tar with \d+ bytes and sha256 [0-9a-f]{16} of its ends, and the shard has changed/,
+          ) as string,
+        },
       },
       { event: 'done', commit: 'present' },
     ]);
+  });
+
+  it('refuses a result whose shard has changed at one end, with the same size', async () => {
+    const bytes = shardOf('a', 20);
+    for (const at of [600, bytes.length - 1]) {
+      await rm(out, { recursive: true, force: true });
+      await writeFile(join(folder, 'a.tar'), bytes);
+      await runFake({ shards: shards(), out });
+      const changed = Buffer.from(bytes);
+      changed[at]! ^= 1;
+      await writeFile(join(folder, 'a.tar'), changed);
+      const { events, log } = await runFake({ shards: shards(), out });
+      expect(events).toMatchObject([{ event: 'failed', error: { code: 'RESUME_MISMATCH' } }, { commit: 'present' }]);
+      expect(log.engineCalls).toEqual([]);
+    }
+  });
+
+  it('hashes the first and last MiB of a local shard', async () => {
+    const { store, read } = countedStore(5 << 20);
+    const whole = await inputOf(store, 'x/a.tar', { bytes: 5 << 20 });
+    expect(whole).toMatchObject({ name: 'a.tar', etag: null });
+    expect(read).toEqual([
+      [0, 1 << 20],
+      [4 << 20, 5 << 20],
+    ]);
+    expect((await inputOf(store, 'a.tar', { bytes: 3, etag: 'e' })).ends_sha256).toBeNull();
+    for (const bytes of [0, 3, (1 << 20) + 1]) {
+      const wanted = createHash('sha256').update(Buffer.alloc(bytes)).digest('hex');
+      expect((await inputOf(store, 'a.tar', { bytes })).ends_sha256).toBe(wanted);
+    }
   });
 
   it('writes JSONL with its size beside it, and refuses it when it was cut', async () => {
@@ -210,6 +252,18 @@ describe('scoreShards', () => {
     expect((await readdir(out)).sort()).toEqual(['a.scores.parquet', 'qalign-manifest.jsonl']);
   });
 });
+
+/** Zeros, and the ranges that were read. */
+function countedStore(bytes: number): { store: Store; read: (readonly [number, number])[] } {
+  const read: (readonly [number, number])[] = [];
+  const store: Partial<Store> = {
+    read: async (_name, from, to) => {
+      read.push([from, to]);
+      return Buffer.alloc(Math.min(to, bytes) - from);
+    },
+  };
+  return { store: store as Store, read };
+}
 
 async function contentOf(path: string): Promise<Record<string, string>> {
   const names = await readdir(path);
