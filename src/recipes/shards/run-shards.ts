@@ -37,8 +37,8 @@ export const jobOf = ({ shard, output }: ShardLine, { format }: Pick<ShardRun, '
 /**
  * Scores shards one after the other. An error of one shard becomes its event; the others continue.
  *
- * @throws QalignError that every further shard would meet: of the model, of a full disk, RESUME_MISMATCH for a result of
- *   other settings, and CANCELLED
+ * @throws QalignError that every further shard would meet: of the model, of a full disk, CANCELLED, and RESUME_MISMATCH
+ *   for a result of other settings
  */
 export async function runShards(
   lines: AsyncIterable<ShardLine> | Iterable<ShardLine>,

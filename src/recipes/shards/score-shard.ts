@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import { firstSignal } from '../../base/first-signal.js';
