@@ -96,6 +96,8 @@ class Dispatcher:
                 self._take_failed(number, event)
             case "error":
                 error = event["error"]
+                if error["code"] == "RESUME_MISMATCH":  # the results are of other settings, as every worker would find
+                    self._fail(error["code"], error["message"])
                 self._end_worker(number, error["message"], "worker", error["code"], error["retry"])
             case "lost":
                 self._end_worker(number, event["reason"], event["blame"])

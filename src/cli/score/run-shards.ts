@@ -10,7 +10,7 @@ import type { CommandContext } from '../command.js';
 import { createSetupProgress } from '../terminal/progress.js';
 import { planModels } from './models.js';
 import type { ShardRequest } from './shard-request.js';
-import { createShardProgress, summaryOfShards } from './shard-progress.js';
+import { createShardProgress, summaryOfShards, wrongOutput } from './shard-progress.js';
 
 /** Runs `qalign score --shards`, or a shard worker. Returns the exit code. */
 export async function runShardCommand(
@@ -59,6 +59,6 @@ export async function runShardCommand(
     progress.finish();
     if (signal.aborted && !request.quiet)
       terminal.say('qalign: stopped; the same command continues with the shards that have no result');
-    throw error;
+    return wrongOutput(terminal, error);
   }
 }

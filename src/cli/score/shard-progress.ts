@@ -1,3 +1,4 @@
+import { QalignError } from '../../base/errors.js';
 import { formatDuration } from '../../base/units.js';
 import type { ShardEvent } from '../../recipes/shards/events.js';
 import type { ShardsSummary } from '../../recipes/shards/score-shards.js';
@@ -47,12 +48,9 @@ export function createShardProgress(
       if (event.event === 'progress') current = event.items;
       if (event.event === 'failed') {
         [current, count.failed] = [0, count.failed + 1];
-        if (count.failed <= FAILURES_SHOWN) {
-          const { message, code } = event.error;
-          terminal.say(`qalign: ${terminal.paintErr('red', 'error')}: ${visible(message)} [${code}]`);
-        }
+        if (count.failed <= FAILURES_SHOWN) sayError(terminal, event.error);
         if (count.failed === FAILURES_SHOWN)
-          terminal.say('qalign: further failures are counted, and listed in manifest.jsonl');
+          terminal.say('qalign: further failures are counted, and listed in qalign-manifest.jsonl');
       }
       if (event.event === 'done') {
         current = 0;
@@ -65,6 +63,23 @@ export function createShardProgress(
     },
     finish: () => terminal.progress(undefined),
   };
+}
+
+function sayError(
+  { say, paintErr }: Pick<Terminal, 'say' | 'paintErr'>,
+  { message, code }: { readonly message: string; readonly code: string },
+): void {
+  say(`qalign: ${paintErr('red', 'error')}: ${visible(message)} [${code}]`);
+}
+
+/**
+ * A whole run whose settings do not fit the files in `--out` is wrong usage. Says so and returns its exit code.
+ * @throws any other error
+ */
+export function wrongOutput(terminal: Pick<Terminal, 'say' | 'paintErr'>, error: unknown): 2 {
+  if (!(error instanceof QalignError) || error.code !== 'RESUME_MISMATCH') throw error;
+  sayError(terminal, error);
+  return 2;
 }
 
 /** One line about all shards: share, rate, remaining time and failures. Present results do not count for the rate. */

@@ -46,12 +46,15 @@ export function requireNoShardFlags(flags: ScoreFlags): void {
 /** Reads the flags of a run over shards. @param inputs further patterns @throws QalignError USAGE */
 export function readShardFlags(flags: ScoreFlags, inputs: readonly string[]): ShardRequest {
   const isWorker = flags['shard-worker'] === true;
+  if (flags.resume === true) throw usage('--shards always continues its results; leave out --resume');
   requireAllowed(flags);
   if (isWorker && (flags.shards.length > 0 || inputs.length > 0))
     throw usage('a shard worker reads its shards from stdin; leave out --shards and inputs');
   requireForRay(flags, isWorker);
   const { out, format = 'parquet' } = flags;
   if (out === undefined) throw usage('--shards needs --out, the folder of the results (a path, or s3://BUCKET/FOLDER)');
+  if (/\.(?:parquet|jsonl)$/i.test(out))
+    throw usage(`--out of --shards is a folder, not a file such as ${out}; each shard has a result in it`);
   if (format !== 'parquet' && format !== 'jsonl') throw usage(`results of shards are parquet or jsonl, not ${format}`);
   if (flags.model.length > 1) throw usage('--shards takes one --model; score each model into its own --out');
   const { fps } = flags;

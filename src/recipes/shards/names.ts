@@ -1,4 +1,4 @@
-import { basename, posix } from 'node:path';
+import { basename, posix, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 
 /** Whether a name is an address of object storage, `s3://BUCKET/KEY`. */
@@ -39,12 +39,33 @@ export function kindOfShard(name: string): ShardKind {
   );
 }
 
+/** Files that a run over shards writes: results, what they say of themselves, key lists and lists of shards. */
+const OWN =
+  /(?:\.scores\.parquet|\.scores\.jsonl(?:\.meta\.json)?|\.keep\.txt)$|^qalign-manifest(?:-\d+-of-\d+)?\.jsonl$/;
+
+/** Whether a run over shards writes files with such a name, so that it is no shard. */
+export const isOwnName = (name: string): boolean => OWN.test(basename(name));
+
+/**
+ * A local name without `.` and `//`; keys of object storage stay as they are. `..` stays behind a folder, because the
+ * folder can be a link.
+ */
+export const plainName = (name: string): string =>
+  isS3(name) ? name : name.replaceAll(/\/(?:\.?\/)+/g, '/').replace(/^\.\//, '');
+
+/** The absolute form of a local name, which is the same for all its spellings. */
+export function placeOf(name: string): string {
+  const plain = plainName(name);
+  if (isS3(plain) || plain.startsWith('/')) return plain;
+  const [up = ''] = /^(?:\.\.\/)*/.exec(plain) ?? [];
+  return below(resolve(up), plain.slice(up.length));
+}
+
 /** The folder that all names are in, with a slash at its end; empty for names without a common folder. */
 export function commonFolder(names: readonly string[]): string {
   const folders = names.map((name) => name.slice(0, name.lastIndexOf('/') + 1));
   let common = folders[0] ?? '';
-  for (const folder of folders)
-    while (!folder.startsWith(common)) common = common.slice(0, common.lastIndexOf('/', common.length - 2) + 1);
+  for (const folder of folders) while (!folder.startsWith(common)) common = common.replace(/[^/]*\/$/, '');
   return common === 's3://' ? '' : common;
 }
 

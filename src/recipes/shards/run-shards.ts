@@ -3,6 +3,7 @@ import { orderedMap } from '../../base/ordered-map.js';
 import { isOfOneInput, orCancelled } from '../score/stop-errors.js';
 import type { ShardError, ShardEvent, ShardLine } from './events.js';
 import { below, outputName } from './names.js';
+import { OtherSettings } from './result/shard-meta.js';
 import {
   presentResult,
   scoreShard,
@@ -36,7 +37,8 @@ export const jobOf = ({ shard, output }: ShardLine, { format }: Pick<ShardRun, '
 /**
  * Scores shards one after the other. An error of one shard becomes its event; the others continue.
  *
- * @throws QalignError that every further shard would meet: of the model, of a full disk, and CANCELLED
+ * @throws QalignError that every further shard would meet: of the model, of a full disk, CANCELLED, and RESUME_MISMATCH
+ *   for a result of other settings
  */
 export async function runShards(
   lines: AsyncIterable<ShardLine> | Iterable<ShardLine>,
@@ -105,7 +107,7 @@ const OF_ALL = ['OUTPUT_UNWRITABLE', 'CANCELLED', 'PACKAGE_MISSING', 'DEVICE_UNA
 
 /** Returns the error of one shard. @throws any other error */
 function asShardError(error: unknown): QalignError {
-  if (!isOfOneInput(error) || OF_ALL.includes(error.code)) throw error;
+  if (!isOfOneInput(error) || error instanceof OtherSettings || OF_ALL.includes(error.code)) throw error;
   return error;
 }
 

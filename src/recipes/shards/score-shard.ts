@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import { firstSignal } from '../../base/first-signal.js';
@@ -10,10 +9,11 @@ import type { Scorer } from '../score/scorer.js';
 import { inBlocks } from './blocks.js';
 import type { Keep } from './keep.js';
 import type { ShardFormat } from './names.js';
+import { inputOf } from './result/shard-input.js';
 import { openShard } from './read/open-shard.js';
 import type { PendingSample } from './read/sample.js';
 import { openShardFile, type ShardFile } from './result/shard-file.js';
-import { keepNameOf, readShardMeta, requireSame, type ShardMeta, type ShardSettings } from './result/shard-meta.js';
+import { keepNameOf, readShardMeta, requireInput, requireSettings, type ShardSettings } from './result/shard-meta.js';
 import type { Stored, Stores } from './store/store.js';
 
 /** Settings of a run over shards. */
@@ -69,12 +69,6 @@ export const settingsOf = ({ tasks, strict, limit, keep }: ShardRun, version: st
   keep: keep?.text ?? null,
 });
 
-const inputOf = (shard: string, { bytes, etag }: Stored): ShardMeta['input'] => ({
-  name: basename(shard),
-  bytes,
-  etag: etag ?? null,
-});
-
 /** @throws QalignError SHARD_NOT_FOUND */
 async function requireShard({ stores }: ShardRun, shard: string): Promise<Stored> {
   const found = await (await stores.of(shard)).stat(shard);
@@ -90,8 +84,8 @@ export async function presentResult(
 ): Promise<ShardResult | undefined> {
   const meta = await readShardMeta(await run.stores.of(output), output, run.format);
   if (meta === undefined) return undefined;
-  const input = inputOf(shard, await requireShard(run, shard));
-  requireSame(output, meta, { ...settingsOf(run, version), input });
+  requireSettings(output, meta, settingsOf(run, version));
+  requireInput(output, meta, await inputOf(await run.stores.of(shard), shard, await requireShard(run, shard)));
   return { items: meta.items, failed: meta.failed, commit: 'present' };
 }
 
@@ -109,6 +103,7 @@ export async function scoreShard(
 ): Promise<ShardResult> {
   const { stores, format, limit, keep, allowUrls, limits } = run;
   const found = await requireShard(run, shard);
+  const input = await inputOf(await stores.of(shard), shard, found);
   const ended = new AbortController(); // items that are in work when the shard fails are not computed
   const { signal = ended.signal, release } = firstSignal(run.signal, ended.signal);
   const file = await openShardFile(await stores.of(output), output, format);
@@ -131,7 +126,7 @@ export async function scoreShard(
       onItems(count.items);
     }
     const beside = keep === undefined ? {} : { [keepNameOf(output)]: kept.map((key) => `${key}\n`).join('') };
-    const meta = { format: 'qalign-shard/1' as const, ...settingsOf(run, model.version), input: inputOf(shard, found) };
+    const meta = { format: 'qalign-shard/1' as const, ...settingsOf(run, model.version), input };
     run.signal.throwIfAborted();
     if ((await file.commit({ ...meta, ...count }, beside)) === 'written')
       return { items: count.items, failed: count.failed, commit: 'written' };

@@ -109,7 +109,7 @@ export async function scoreShardsWith(parts: ShardParts, options: ScoreShardsOpt
       await onEvent(event);
     };
     try {
-      await opened.start();
+      if (shards.length > 0) await opened.start();
       await runShards(shards, opened.run, { ...opened, out, onEvent: onEach });
     } finally {
       await manifest.save();

@@ -208,3 +208,12 @@ def test_random_losses_lose_and_repeat_no_result(seed: int) -> None:
     assert sorted(dispatcher.names("done")) == sorted(pool.written)
     told = [event["shard"] for event in events if event["event"] in ("done", "failed")]
     assert sorted(told) == sorted(ended)
+
+
+def test_results_of_other_settings_end_the_job_at_once() -> None:
+    error = {"code": "RESUME_MISMATCH", "message": "s1 was written with other settings", "retry": False}
+    pool = FakePool(lambda place, line: {"event": "error", "error": error} if line["shard"] == "s1" else done(line))
+    dispatcher, ok, events = run(pool)
+    assert not ok and dispatcher.error == {"code": "RESUME_MISMATCH", "message": error["message"]}
+    assert len(pool.starts) == 2 and "s1" not in pool.written
+    assert events[-1]["event"] == "error" and events[-1]["error"]["message"] == error["message"]

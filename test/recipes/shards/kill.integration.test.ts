@@ -68,8 +68,8 @@ describe('a run over shards that is killed at random moments', () => {
     expect(kills).toBeGreaterThan(0);
     expect(new Set(written).size).toBe(written.length);
     const [found, wanted] = [await contentOf(out), await contentOf(calm)];
-    const named = Object.fromEntries(Object.entries(found).filter(([name]) => name !== 'manifest.jsonl'));
-    delete wanted['manifest.jsonl']; // it names the output folder
+    const named = Object.fromEntries(Object.entries(found).filter(([name]) => name !== 'qalign-manifest.jsonl'));
+    delete wanted['qalign-manifest.jsonl']; // it names the output folder
     expect(named).toEqual(wanted);
   }, 600_000);
 

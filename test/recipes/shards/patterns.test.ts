@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expandBraces } from '../../../src/recipes/shards/braces.js';
 import { expandShards, parsePart, partOf } from '../../../src/recipes/shards/expand.js';
@@ -36,6 +36,8 @@ describe('names', () => {
     ]);
     expect(outputName('s3://b/x/a/0.tar.gz', 'jsonl')).toBe('0.scores.jsonl');
     expect(commonFolder(['s3://a/0.tar', 's3://b/0.tar'])).toBe('');
+    expect(commonFolder(['/a/0.tar', 's3://b/0.tar'])).toBe('');
+    expect(commonFolder(['/a/0.tar', '/b/0.tar'])).toBe('/');
     expect(outputName('s3://a/0.tar', 'jsonl', '')).toBe('a/0.scores.jsonl');
     expect(outputName('../up/../../0.tar', 'jsonl', '')).toBe('0.scores.jsonl');
   });
@@ -74,6 +76,56 @@ describe('expandShards', () => {
     await expect(expandShards([`${folder}/b/*`])).rejects.toThrow(/note.md is no shard/);
     await expect(expandShards(['a.tar', 'a.parquet'])).rejects.toThrow(/would have the same name/);
     await expect(expandShards([`${folder}/none.txt`])).rejects.toMatchObject({ code: 'SHARD_NOT_FOUND' });
+  });
+
+  it('leaves out the files that a run writes beside its inputs', async () => {
+    const beside = join(folder, 'beside');
+    await mkdir(beside);
+    for (const name of ['0.parquet', '1.jsonl', 'qalign-manifest.txt.jsonl']) await writeFile(join(beside, name), '');
+    const wanted = await expandShards([`${beside}/*`]);
+    expect(wanted).toHaveLength(3);
+    for (const name of [
+      ...['0.scores.parquet', '1.scores.jsonl', '1.scores.jsonl.meta.json', '0.keep.txt'],
+      ...['qalign-manifest.jsonl', 'qalign-manifest-3-of-16.jsonl'],
+    ])
+      await writeFile(join(beside, name), '');
+    expect(await expandShards([`${beside}/*`])).toEqual(wanted);
+    expect(await expandShards([`${beside}/{0,0.scores}.parquet`])).toHaveLength(1);
+    await expect(expandShards([`${beside}/*.scores.parquet`])).rejects.toMatchObject({ code: 'SHARD_NOT_FOUND' });
+    await expect(expandShards([`${beside}/0.scores.parquet`])).rejects.toMatchObject({ code: 'SHARD_NOT_FOUND' });
+  });
+
+  it('counts the spellings of a path once', async () => {
+    const away = relative(process.cwd(), folder);
+    const spellings = [`${away}/./b/0.tar`, `${folder}//b/0.tar`, `${folder}/b/*.tar`, `./${away}/b/{0..0}.tar`];
+    expect(await expandShards(spellings)).toEqual([{ shard: `${away}/b/0.tar`, index: 0, output: '0.scores.parquet' }]);
+    expect(await expandShards(['./a.tar', 'a.tar', 's3://b/a.tar', 's3://b/c//a.tar'])).toHaveLength(3);
+    // other keys of object storage
+    await expect(expandShards(['s3://b/a.tar', 's3://b//a.tar'])).rejects.toThrow(/would have the same name/);
+    // the folder can be a link
+    await expect(expandShards(['a/../b.tar', 'b.tar'])).rejects.toThrow(/would have the same name/);
+  });
+
+  it('names results by the pattern, so that a new folder moves none', async () => {
+    const place = join(folder, 'moves');
+    await mkdir(join(place, 'x'), { recursive: true });
+    await writeFile(join(place, 'x', '0.tar'), '');
+    const outputs = async (...patterns: string[]): Promise<(string | undefined)[]> =>
+      (await expandShards(patterns)).map(({ output }) => output);
+    expect(await outputs(`${place}/*/*.tar`)).toEqual(['x/0.scores.parquet']);
+    await mkdir(join(place, 'y'));
+    await writeFile(join(place, 'y', '0.tar'), '');
+    expect(await outputs(`${place}/*/*.tar`)).toEqual(['x/0.scores.parquet', 'y/0.scores.parquet']);
+    expect(await outputs('s3://b/{x,y/z}/0.tar')).toEqual(['x/0.scores.parquet', 'y/z/0.scores.parquet']);
+    expect(await outputs('d/x/0.tar')).toEqual(['0.scores.parquet']);
+    expect(await outputs('d/x/0.tar', 'd/{8..9}.tar')).toHaveLength(3);
+    expect(await outputs('../d/{0..1}.tar')).toEqual(['0.scores.parquet', '1.scores.parquet']);
+    expect(await outputs('/d/0.tar', 's3://b/0.tar')).toEqual(['d/0.scores.parquet', 'b/0.scores.parquet']);
+  });
+
+  it('refuses a list without shards', async () => {
+    await writeFile(join(folder, 'empty.txt'), '# nothing\n\n');
+    await expect(expandShards([`${folder}/empty.txt`])).rejects.toMatchObject({ code: 'SHARD_NOT_FOUND' });
   });
 
   it('divides a list into parts that keep the positions', async () => {

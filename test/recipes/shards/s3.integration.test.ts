@@ -58,7 +58,7 @@ describe.skipIf(packages instanceof Error)('shards in object storage', () => {
     const options = { shards: ['s3://data/in/*.tar'], out, keep: 'score>=1' };
     expect((await runFake(options)).summary).toMatchObject({ written: 2, failed: 0, items: 40 });
     expect(await keysOf(out)).toEqual([
-      ...['a.keep.txt', 'a.scores.parquet', 'b.keep.txt', 'b.scores.parquet', 'manifest.jsonl'],
+      ...['a.keep.txt', 'a.scores.parquet', 'b.keep.txt', 'b.scores.parquet', 'qalign-manifest.jsonl'],
     ]);
     const before = await bytesOf(`${out}/a.scores.parquet`);
     expect((await runFake(options)).summary).toMatchObject({ written: 0, present: 2 });

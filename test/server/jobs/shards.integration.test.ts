@@ -68,7 +68,7 @@ describe('a job over shards', () => {
     expect((await readdir(join(root, 'made/out'))).sort()).toEqual([
       'a.scores.parquet',
       'c.scores.parquet',
-      'manifest.jsonl',
+      'qalign-manifest.jsonl',
     ]);
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     expect(metrics).toMatch(/qalign_shards_total\{outcome="written"\} 2/);
@@ -150,7 +150,7 @@ describe('a job over shards', () => {
     await expect.poll(() => service.services.jobs.isActive(job.id)).toBe(false);
     const done = (await shards(job.id)).map(({ output = '' }) => output.replace('out/', ''));
     const there = await readdir(join(root, 'out')).catch(() => []);
-    expect(there.filter((name) => name !== 'manifest.jsonl').sort()).toEqual(done.sort());
+    expect(there.filter((name) => name !== 'qalign-manifest.jsonl').sort()).toEqual(done.sort());
     expect(done.length).toBeLessThan(3);
   });
 

@@ -6,7 +6,7 @@ import type { CommandContext } from '../../command.js';
 import { onSecondSignal } from '../../second-signal.js';
 import { visible } from '../../terminal/visible.js';
 import { usage, wholeNumber, type ScoreFlags } from '../request.js';
-import { createShardProgress, summaryOfShards } from '../shard-progress.js';
+import { createShardProgress, summaryOfShards, wrongOutput } from '../shard-progress.js';
 import type { ShardRequest } from '../shard-request.js';
 import { workerArguments } from './worker-arguments.js';
 
@@ -61,7 +61,7 @@ export async function runOnRayCommand(
     progress.finish();
     await printed;
     if (signal.aborted && id !== undefined) await leave(id, options, terminal.errIsTerminal, say);
-    throw error;
+    return wrongOutput(terminal, error);
   }
 }
 

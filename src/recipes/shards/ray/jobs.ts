@@ -20,9 +20,9 @@ export interface RayJobInfo {
 
 export const hasEnded = ({ status }: RayJobInfo): boolean => status !== 'PENDING' && status !== 'RUNNING';
 
-/** The Jobs API of a head. Every call is repeated for a minute while the head does not answer. */
+/** The Jobs API of a head. Every call but `version` is repeated for a minute while the head does not answer. */
 export interface RayJobs {
-  /** The version of Ray. */
+  /** The version of Ray. It is the first contact, and fails at once if nothing listens at the address. */
   version(): Promise<string>;
   /** Undefined if there is no such job. */
   info(id: string): Promise<RayJobInfo | undefined>;
@@ -38,10 +38,11 @@ export interface RayJobs {
 export function openRayJobs(head: RayHead, signal?: AbortSignal): RayJobs {
   const ask = async (method: Question['method'], path: string, body?: Uint8Array | object): Promise<Answer> =>
     askHead(head, { method, path, body }, signal);
+  const first: Question = { method: 'GET', path: '/api/version', isFirst: true };
 
   return {
     async version() {
-      const { ray_version: version } = read(head, await ask('GET', '/api/version')) as { ray_version?: unknown };
+      const { ray_version: version } = read(head, await askHead(head, first, signal)) as { ray_version?: unknown };
       if (typeof version !== 'string') throw failed(head, 'is no dashboard of Ray');
       return version;
     },
@@ -86,7 +87,12 @@ interface Question {
   readonly method: 'GET' | 'POST' | 'PUT';
   readonly path: string;
   readonly body?: Uint8Array | object | undefined;
+  /** Nothing was submitted before. @default false */
+  readonly isFirst?: boolean;
 }
+
+/** Nothing listens at the address, or it has no host. */
+const REFUSED: readonly unknown[] = ['ECONNREFUSED', 'ENOTFOUND'];
 
 async function askHead(head: RayHead, question: Question, signal: AbortSignal | undefined): Promise<Answer> {
   const start = performance.now();
@@ -97,6 +103,12 @@ async function askHead(head: RayHead, question: Question, signal: AbortSignal | 
       if (![502, 503, 504].includes(answer.status) || performance.now() - start > PATIENCE_MS) return answer;
     } catch (error) {
       if (signal?.aborted === true) throw new QalignError('CANCELLED', 'The request was cancelled.', { cause: error });
+      const { code } = error as NodeJS.ErrnoException;
+      if (question.isFirst === true && REFUSED.includes(code))
+        throw failed(
+          head,
+          `cannot be reached (${String(code)}), and nothing was submitted; check --ray and the cluster`,
+        );
       if (performance.now() - start > PATIENCE_MS) throw gone(head, error);
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

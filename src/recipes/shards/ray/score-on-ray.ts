@@ -56,7 +56,7 @@ export async function scoreShardsOnRay(options: RayShardsOptions): Promise<Shard
       options.onEvent(event);
     };
     try {
-      await runOnRay({ head, job, signal, onJob: options.onJob, onEvent });
+      if (job.shards.length > 0) await runOnRay({ head, job, signal, onJob: options.onJob, onEvent });
     } finally {
       await adding;
       await manifest.save();

@@ -25,6 +25,10 @@ export const ShardMetaSchema = Type.Object(
         name: Type.String({ description: 'base name of the shard' }),
         bytes: Type.Integer({ minimum: 0, description: 'its size in bytes' }),
         etag: orNull(Type.String(), 'its entity tag in object storage; null for a file'),
+        ends_sha256: orNull(
+          Type.String({ pattern: '^[0-9a-f]{64}$' }),
+          'hash of the first and last MiB of a file; null in object storage',
+        ),
       },
       { ...closed, description: 'the shard that was scored' },
     ),
@@ -106,26 +110,35 @@ async function parquetMeta(store: Store, result: string, byteLength: number): Pr
   return metadata?.key_value_metadata?.find(({ key }) => key === META_KEY)?.value;
 }
 
+/** A result of another score_version or other settings. Each further result would meet it, so it ends the run. */
+export class OtherSettings extends QalignError {}
+
 /**
- * Requires that a result belongs to this run.
+ * Requires that a result was written with the settings of this run.
  *
- * @throws QalignError RESUME_MISMATCH that names both versions or settings
+ * @throws OtherSettings RESUME_MISMATCH that names both versions or settings
  */
-export function requireSame(result: string, found: ShardMeta, wanted: ShardSettings & Pick<ShardMeta, 'input'>): void {
-  const differs = (what: string, was: Setting, is: Setting): QalignError =>
-    new QalignError(
+export function requireSettings(result: string, found: ShardMeta, wanted: ShardSettings): void {
+  for (const name of ['score_version', 'tasks', 'strict', 'limit', 'keep'] as const) {
+    if (JSON.stringify(found[name]) === JSON.stringify(wanted[name])) continue;
+    const what = name === 'score_version' ? name : `${name} =`;
+    throw new OtherSettings(
       'RESUME_MISMATCH',
-      `${result} was written with ${what} ${show(was)}, but this run has ${show(is)}; use the old settings, or another --out.`,
+      `${result} was written with ${what} ${show(found[name])}, but this run has ${show(wanted[name])}; use the old settings, or another --out.`,
     );
-  for (const name of ['score_version', 'tasks', 'strict', 'limit', 'keep'] as const)
-    if (JSON.stringify(found[name]) !== JSON.stringify(wanted[name]))
-      throw differs(name === 'score_version' ? name : `${name} =`, found[name], wanted[name]);
-  const [was, is] = [found.input, wanted.input];
-  if (was.bytes !== is.bytes || (was.etag !== null && is.etag !== null && was.etag !== is.etag))
-    throw new QalignError(
-      'RESUME_MISMATCH',
-      `${result} belongs to ${was.name} with ${was.bytes} bytes${was.etag === null ? '' : ` and etag ${was.etag}`}, and the shard has changed; delete the result to score it again.`,
-    );
+  }
+}
+
+/** @throws QalignError RESUME_MISMATCH if a result belongs to another shard, or to an earlier state of it */
+export function requireInput(result: string, { input: was }: ShardMeta, is: ShardMeta['input']): void {
+  const isSame = (name: 'etag' | 'ends_sha256'): boolean =>
+    was[name] === null || is[name] === null || was[name] === is[name];
+  if (was.bytes === is.bytes && isSame('etag') && isSame('ends_sha256')) return;
+  const mark = was.etag === null ? `sha256 ${was.ends_sha256?.slice(0, 16)} of its ends` : `etag ${was.etag}`;
+  throw new QalignError(
+    'RESUME_MISMATCH',
+    `${result} belongs to ${was.name} with ${was.bytes} bytes and ${mark}, and the shard has changed; delete the result to score it again.`,
+  );
 }
 
 const show = (value: Setting): string =>

@@ -88,3 +88,12 @@ describe('a second signal', () => {
     expect(takeSecondSignal()).toBe(false);
   });
 });
+
+describe('flags of a run over shards', () => {
+  it('say that it always continues, and that --out is a folder', () => {
+    expect(() => readShardFlags(flagsOf(...SHARDS, '--resume'), [])).toThrow(/always continues/);
+    for (const out of ['all.parquet', 's3://bucket/all.JSONL'])
+      expect(() => readShardFlags(flagsOf('--shards', 'a.tar', '--out', out), [])).toThrow(/is a folder, not a file/);
+    expect(readShardFlags(flagsOf('--shards', 'a.tar', '--out', 'all.parquet/'), []).out).toBe('all.parquet/');
+  });
+});

@@ -253,4 +253,14 @@ describe('a job', () => {
     });
     expect(head.submitted).toEqual([]);
   });
+
+  it('fails at once if nothing listens at the address', async () => {
+    const started = performance.now();
+    await head.close();
+    expect((await run()).end).toMatchObject({
+      code: 'RAY_HEAD_FAILED',
+      message: expect.stringMatching(/cannot be reached \(ECONNREFUSED\), and nothing was submitted/) as string,
+    });
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
 });
