@@ -1,5 +1,6 @@
 import { Ajv, type ValidateFunction } from 'ajv';
 import type { TSchema } from 'typebox';
+import { choicesOf, type ChoiceNode } from './choices.js';
 import { SCHEMAS } from './protocol/index.js';
 import { QalignError } from './qalign-error.js';
 import type { ErrorCode } from './protocol/errors.js';
@@ -26,6 +27,11 @@ export function problemWith(schema: TSchema, value: unknown): string | undefined
   // for alternatives, the description is clearer than the first mismatch
   const rule = (alternatives?.parentSchema as { readonly description?: string } | undefined)?.description;
   if (rule !== undefined) return `${place}: it needs ${rule}`;
+  // the branches of a union fail first, each with a part of the truth
+  const union = validate.errors?.find(({ keyword }) => keyword === 'anyOf');
+  const choices = union === undefined ? [] : choicesOf(union.parentSchema as ChoiceNode);
+  if (union !== undefined && union.instancePath === first?.instancePath && choices.length > 0)
+    return `${place}: must be one of ${choices.join(', ')}`;
   const detail = Object.entries(first?.params ?? {})
     .map(([key, entry]) => `${key} ${JSON.stringify(entry)}`)
     .join(', ');

@@ -34,7 +34,11 @@ export function parseConfig<S extends TSchema>(
   }
   const plain: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
   const changes = overrides.map((override) => parseOverride(override, (value) => parse(value) as unknown));
-  return checkConfig(schema, applyOverrides(plain, changes), source);
+  return checkConfig(
+    schema,
+    applyOverrides(plain, changes),
+    overrides.length === 0 ? source : `${source} with ${overrides.join(' ')}`,
+  );
 }
 
 /** Like `parseConfig`, for a value that is already parsed. Returns a frozen copy and does not change the value. */

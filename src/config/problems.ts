@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox';
 import { Settings } from 'typebox/system';
 import { Errors } from 'typebox/value';
+import { choicesOf } from '../../bridge/choices.js';
 import { hint } from '../base/suggest.js';
 
 // typebox reports eight errors by default; a user needs all of them
@@ -21,18 +22,27 @@ interface Node {
  */
 export function problemsOf(schema: TSchema, value: unknown): string[] {
   const errors = Errors(schema, value);
-  const unions = errors.filter((error) => error.keyword === 'anyOf').map((error) => error.schemaPath);
+  const unions = errors
+    .filter((error) => error.keyword === 'anyOf')
+    .map(({ schemaPath, instancePath }) => {
+      const branch = branchOf(nodeAt(schema, instancePath), valueAt(value, instancePath));
+      const kept = `${schemaPath}/anyOf/${branch}`;
+      const isKept = errors.some((one) => one.keyword !== 'boolean' && isInside(one.schemaPath, kept));
+      return { path: schemaPath, kept: isKept ? kept : undefined };
+    });
   const lines = errors.flatMap((error): string[] => {
     const { keyword, instancePath, message } = error;
     const params = error.params as Record<string, unknown>;
-    // errors of the branches of a union say less than the error of the union
-    if (unions.some((path) => error.schemaPath.startsWith(`${path}/anyOf/`))) return [];
+    // errors of the branches of a union say less than its own, except those of the only branch for a list or an object
+    if (unions.some(({ path, kept }) => isHidden(error.schemaPath, path, kept))) return [];
+    if (keyword === 'anyOf' && unions.some(({ path, kept }) => path === error.schemaPath && kept !== undefined))
+      return [];
     if (keyword === 'boolean') return []; // additionalProperties reports the same error
     const node = nodeAt(schema, instancePath);
     const where = dotted(instancePath);
     const found = show(valueAt(value, instancePath));
     if (keyword === 'additionalProperties') {
-      const known = Object.keys(node?.properties ?? {});
+      const known = [node, ...(node?.anyOf ?? [])].flatMap((one) => Object.keys(one?.properties ?? {}));
       return (params['additionalProperties'] as string[]).map(
         (key) => `${join(where, key)}: unknown key${hint(key, known)}`,
       );
@@ -40,7 +50,7 @@ export function problemsOf(schema: TSchema, value: unknown): string[] {
     if (keyword === 'required') {
       return (params['requiredProperties'] as string[]).map((key) => `${join(where, key)}: missing`);
     }
-    const choices = node === undefined ? [] : literals(node);
+    const choices = node === undefined ? [] : keyword === 'anyOf' ? choicesOf(node) : literals(node);
     if (choices.length > 0) {
       const word = valueAt(value, instancePath);
       return [
@@ -50,6 +60,19 @@ export function problemsOf(schema: TSchema, value: unknown): string[] {
     return [`${where || 'the document'}: ${message}, not ${found}`];
   });
   return [...new Set(lines)];
+}
+
+const isInside = (place: string, outer: string): boolean => place === outer || place.startsWith(`${outer}/`);
+
+const isHidden = (place: string, union: string, kept: string | undefined): boolean =>
+  place.startsWith(`${union}/anyOf/`) && (kept === undefined || !isInside(place, kept));
+
+/** Position of the only branch of a union that takes lists or objects, if `value` is one. */
+function branchOf(node: Node | undefined, value: unknown): number | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const type = Array.isArray(value) ? 'array' : 'object';
+  const fitting = [...(node?.anyOf ?? []).entries()].filter(([, branch]) => branch.type === type);
+  return fitting.length === 1 ? fitting[0]![0] : undefined;
 }
 
 function nearHint(word: string, choices: string[]): string {

@@ -1,5 +1,6 @@
+import { Type } from 'typebox';
 import { describe, expect, it } from 'vitest';
-import { envelopeName, problemWithMessage, requireMessage } from '../../bridge/validate.js';
+import { envelopeName, problemWith, problemWithMessage, requireMessage } from '../../bridge/validate.js';
 
 describe('envelopeName', () => {
   it.each([
@@ -21,6 +22,12 @@ describe('problemWithMessage', () => {
   it('names the position and the reason', () => {
     expect(problemWithMessage('credit', { type: 'credit', credits: 0 })).toMatch(/^\/credits: must be >= 1/);
     expect(problemWithMessage('drain', { type: 'drain', now: true })).toContain('additionalProperty "now"');
+  });
+
+  it('names the values that a union allows', () => {
+    const schema = Type.Object({ a: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1 }), Type.Null()]) });
+    expect(problemWith(schema, { a: 0 })).toBe('/a: must be one of auto, an integer >= 1, null');
+    expect(problemWith(schema, { a: 1 })).toBeUndefined();
   });
 
   it('does not accept names of Object.prototype as messages', () => {

@@ -29,3 +29,19 @@ describe('the recipe of the user and the one that Python reads', () => {
     expect(lacking.map(([key]) => key)).toEqual(['name', 'model', 'data']);
   });
 });
+
+describe('the problems of a recipe', () => {
+  const load = (...overrides: string[]): Promise<unknown> =>
+    loadConfig(TrainRecipe, join(folder, readdirSync(folder)[0]!), overrides);
+
+  it('name the allowed values of a key, and the override that set it', async () => {
+    await expect(load('compute=int8')).rejects.toThrow(
+      /\.yaml with compute=int8 has one problem:\n {2}compute: must be one of fp32, bf16, null, not "int8"/,
+    );
+    await expect(load('max_steps=0')).rejects.toThrow(/max_steps: must be one of an integer .*, null, not 0/);
+  });
+
+  it('name the key inside an object that can also be null', async () => {
+    await expect(load('lora={rank: x}')).rejects.toThrow(/lora\.rank: unknown key/);
+  });
+});
