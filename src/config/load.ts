@@ -34,11 +34,7 @@ export function parseConfig<S extends TSchema>(
   }
   const plain: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
   const changes = overrides.map((override) => parseOverride(override, (value) => parse(value) as unknown));
-  return checkConfig(
-    schema,
-    applyOverrides(plain, changes),
-    overrides.length === 0 ? source : `${source} with ${overrides.join(' ')}`,
-  );
+  return checkConfig(schema, applyOverrides(plain, changes), source);
 }
 
 /** Like `parseConfig`, for a value that is already parsed. Returns a frozen copy and does not change the value. */
@@ -55,7 +51,8 @@ export async function loadConfig<S extends TSchema>(
   path: string,
   overrides: readonly string[] = [],
 ): Promise<DeepReadonly<Static<S>>> {
-  return parseConfig(schema, await readConfigText(path), path, overrides);
+  const source = overrides.length === 0 ? path : `${path} with ${overrides.join(' ')}`;
+  return parseConfig(schema, await readConfigText(path), source, overrides);
 }
 
 async function readConfigText(path: string): Promise<string> {
